@@ -1,0 +1,22 @@
+"""Recognise the gateway by the token that its calls carry."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+KEY = "authorization"
+
+
+class GatewayToken:
+    """The token that only the gateway has."""
+
+    def __init__(self, token: str) -> None:
+        """Expect `token`."""
+        self._expected = f"Bearer {token}".encode()
+
+    def is_in(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> bool:
+        """Tell whether a call with this metadata comes from the gateway."""
+        presented = next((value for key, value in metadata or () if key == KEY), "")
+        data = presented if isinstance(presented, bytes) else presented.encode()
+        return hmac.compare_digest(data, self._expected)

@@ -1,0 +1,49 @@
+"""Cut what an author's `stream_logs` yields into lines: the same lines whenever the same log is replayed."""
+
+from __future__ import annotations
+
+
+class LineFolder:
+    """Split at line ends, and fold a carriage-return progress bar to its last state.
+
+    An item without a line end is a line, as in the guide. Only one that starts or ends with a carriage return waits
+    for the next item, because that may overwrite it.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing held back."""
+        self._held: str | None = None
+
+    def feed(self, item: object) -> list[str]:
+        """Take one item and return the lines that are complete."""
+        text = _decoded(item)
+        lines: list[str] = []
+        if self._held is not None:
+            if self._held.endswith("\r") or text.startswith("\r"):
+                text = self._held + text
+            else:
+                lines.append(_folded(self._held))
+            self._held = None
+        pieces = text.replace("\r\n", "\n").split("\n")
+        last = pieces.pop()
+        lines += [_folded(piece) for piece in pieces]
+        if last.startswith("\r") or last.endswith("\r"):
+            self._held = last
+        elif last or not pieces:
+            lines.append(_folded(last))
+        return lines
+
+    def finish(self) -> list[str]:
+        """Return the line that was held back, if any."""
+        held, self._held = self._held, None
+        return [] if held is None else [_folded(held)]
+
+
+def _decoded(item: object) -> str:
+    return bytes(item).decode("utf-8", "replace") if isinstance(item, bytes | bytearray) else str(item)
+
+
+def _folded(line: str) -> str:
+    if "\r" not in line:
+        return line
+    return next((state for state in reversed(line.split("\r")) if state), "")

@@ -1,0 +1,59 @@
+"""Serve a connector to the gateway that started this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from connector_sdk._handshake import report_failure
+from connector_sdk._log_setup import log_to_stderr
+from connector_sdk._memory import limit_memory
+from connector_sdk._output import make_unbreakable
+from connector_sdk._redact import Secrets
+from connector_sdk._stacks import leave_stacks_at
+from connector_sdk._start import Bootstrap, ExitCode, StartError, read_bootstrap
+from connector_sdk.connector import PlatformConnector
+
+GRPC_ENVIRONMENT = {
+    # gRPC's fork handlers break children of processes that use it.
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
+    # Its own log would end up in the connector's.
+    "GRPC_VERBOSITY": "ERROR",
+}
+
+Load = Callable[[], type[PlatformConnector]]
+
+
+def serve(connector_class: type[PlatformConnector]) -> NoReturn:
+    """Serve a connector class until the gateway ends it; the last call of a connector's program."""
+    serve_loaded(lambda: connector_class)
+
+
+def serve_loaded(load: Load) -> NoReturn:
+    """Serve the class that `load` gives; it is called once the gateway can be told what goes wrong with it."""
+    os.environ.update(GRPC_ENVIRONMENT)
+    try:
+        bootstrap, lifeline = read_bootstrap()
+        secrets = Secrets()
+        make_unbreakable()
+        log_to_stderr(bootstrap.log_level, secrets)
+        bootstrap.check()
+        limit_memory(bootstrap.memory_limit_bytes)
+        leave_stacks_at(bootstrap.stacks_path)
+        _run(load(), bootstrap, lifeline, secrets)
+    except StartError as error:
+        report_failure(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    sys.exit(ExitCode.DONE)
+
+
+def _run(connector_class: type[PlatformConnector], bootstrap: Bootstrap, lifeline: int, secrets: Secrets) -> None:
+    from connector_sdk._process import run  # gRPC reads its environment when it is imported
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(run(connector_class, bootstrap, lifeline, secrets))

@@ -1,0 +1,224 @@
+"""The composition root: the one place that knows all parts and puts them together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gateway import logging_setup
+from gateway.accounts import Accounts, Processes
+from gateway.api.artifacts import ArtifactsServicer
+from gateway.api.catalog import CatalogServicer
+from gateway.api.connections import ConnectionsServicer
+from gateway.api.connectors import ConnectorsServicer
+from gateway.api.job_logs import JobLogs
+from gateway.api.job_metrics import JobMetrics
+from gateway.api.jobs import JobsServicer
+from gateway.api.server import Server
+from gateway.api.servicers import Servicers
+from gateway.artifacts.blobs import Blobs
+from gateway.artifacts.cache import Cache
+from gateway.artifacts.datasets import Datasets
+from gateway.artifacts.service import Artifacts
+from gateway.artifacts.uploads import Uploads
+from gateway.catalog.service import Catalog
+from gateway.clock import Clock, SystemClock
+from gateway.config import Settings
+from gateway.connections.model import ConnectionState
+from gateway.connections.service import Connections
+from gateway.connections.vault import Vault
+from gateway.data_folder import DataFolder
+from gateway.jobs.attendant import Surroundings
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.order import Orders
+from gateway.jobs.service import Jobs
+from gateway.jobs.submitter import Submitter
+from gateway.jobs.tracker import Tracker
+from gateway.logs.store import LogStore
+from gateway.plugins.directory import Connectors
+from gateway.plugins.discovery import Finder
+from gateway.plugins.folders import Folders
+from gateway.plugins.incubator import Incubator
+from gateway.plugins.launcher import Launcher
+from gateway.plugins.limits import Limits
+from gateway.plugins.spec import Integrity
+from gateway.store.artifacts import ArtifactStore
+from gateway.store.connections import ConnectionStore
+from gateway.store.connectors import DisabledConnectors
+from gateway.store.database import Database
+from gateway.store.jobs import JobStore
+from gateway.store.uploads import UploadStore
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that runs."""
+
+    address: str
+    token: str
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Gateway]:
+    """Run a gateway for as long as the block is entered.
+
+    Raises:
+        GatewayError: It cannot start; the message says what to do, and nothing is left behind.
+    """
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(DataFolder(settings.data_dir))
+        token = folder.token()
+        servicers = await _compose(settings, stack)
+        server = Server(servicers, token)
+        address = await server.start(settings)
+        stack.push_async_callback(server.stop)
+        folder.announce(address, is_tls=settings.tls_certificate is not None)
+        log.info("gateway ready", address=address, data_dir=str(settings.data_dir))
+        yield Gateway(address, token)
+        log.info("gateway stopping")
+
+
+def run(settings: Settings) -> None:
+    """Run a gateway until SIGTERM or SIGINT.
+
+    Raises:
+        GatewayError: It cannot start; the message says what to do.
+    """
+    logging_setup.configure(settings.log_level, settings.log_format)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings):
+        await stop.wait()
+
+
+async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
+    """Build and start all parts, in the order of their needs; the stack stops them in the other order."""
+    data, clock = settings.data_dir, SystemClock()
+    database = await Database.open(data / "ledger.db")
+    stack.push_async_callback(database.close)
+    ledger = Ledger(JobStore(database), clock)
+    left_open = await ledger.load()
+
+    connectors = _connectors(settings, database, ledger)
+    await connectors.start()
+    stack.push_async_callback(connectors.stop)
+    connections = _connections(data, database, connectors, ledger, clock)
+    accounts = Accounts(connectors, connections.get, connections.credentials)
+    catalog = Catalog(accounts, connections, clock)
+    stack.push_async_callback(catalog.close)
+    files = await _files(data, database, accounts, connections, ledger, clock)
+    stack.push_async_callback(files.artifacts.close)
+
+    logs, orders = LogStore(data / "logs"), Orders(files.datasets)
+    tracker = Tracker(
+        Surroundings(
+            ledger=ledger,
+            submitter=Submitter(ledger, accounts, orders, clock),
+            platforms=accounts,
+            logs=logs,
+            clock=clock,
+            secrets=_secrets(connections),
+            list_artifacts=files.artifacts.list,
+            note_rejected=_note_rejected(connections),
+        )
+    )
+    tracker.start(left_open)
+    stack.push_async_callback(tracker.stop)
+    jobs = Jobs(
+        ledger=ledger,
+        tracker=tracker,
+        platforms=accounts,
+        orders=orders,
+        clock=clock,
+        find_connection=connections.get,
+        find_price=catalog.price,
+    )
+    return Servicers(
+        connectors=ConnectorsServicer(connectors),
+        connections=ConnectionsServicer(connections),
+        jobs=JobsServicer(jobs, JobLogs(jobs, logs), JobMetrics(jobs), connections, clock),
+        artifacts=ArtifactsServicer(files.artifacts, files.uploads, files.datasets),
+        catalog=CatalogServicer(catalog),
+    )
+
+
+def _connectors(settings: Settings, database: Database, ledger: Ledger) -> Connectors:
+    data = settings.data_dir
+    finder = Finder.standard(data, settings.plugin_dirs, settings.connectors_config or data / "connectors.json")
+
+    def hear(connector: str, stream: str, line: str) -> None:
+        log.info("connector said", connector=connector, stream=stream, line=line)
+
+    incubator = Incubator(
+        launcher=Launcher(os.environ),
+        folders=Folders.of(data, os.environ.get("XDG_RUNTIME_DIR")),
+        limits=Limits(),
+        integrity=Integrity(settings.integrity),
+        log_level=settings.log_level,
+        hear=hear,
+    )
+    return Connectors(
+        find=finder.find,
+        incubator=incubator,
+        disabled=DisabledConnectors(database),
+        parallel_starts=max(2, os.cpu_count() or 1),
+        has_jobs=lambda connector_id: any(job.connector_id == connector_id for job in ledger.open_jobs()),
+    )
+
+
+def _connections(data: Path, database: Database, connectors: Connectors, ledger: Ledger, clock: Clock) -> Connections:
+    async def has_open_jobs(connection_id: str) -> bool:
+        return bool(ledger.open_jobs(connection_id))
+
+    vault = Vault.load(data, os.environ)
+    return Connections(ConnectionStore(database), vault, Processes(connectors), clock, has_open_jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    artifacts: Artifacts
+    uploads: Uploads
+    datasets: Datasets
+
+
+async def _files(
+    data: Path, database: Database, accounts: Accounts, connections: Connections, ledger: Ledger, clock: Clock
+) -> _Files:
+    async def is_in_use(uri: str) -> bool:
+        return any(job.config.dataset_uri == uri for job in ledger.open_jobs())
+
+    blobs = await Blobs.open(data / "blobs")
+    artifact_store, upload_store = ArtifactStore(database), UploadStore(database)
+    artifacts = Artifacts(accounts, artifact_store, blobs, ledger, cache=Cache(blobs, upload_store))
+    datasets = Datasets(upload_store, artifact_store, blobs, data / "datasets", is_in_use)
+    uploads = Uploads(accounts, connections, upload_store, blobs, datasets, clock)
+    await uploads.drop_abandoned()
+    return _Files(artifacts, uploads, datasets)
+
+
+def _secrets(connections: Connections) -> Callable[[str], Awaitable[Collection[str]]]:
+    async def secrets(connection_id: str) -> Collection[str]:
+        return (await connections.credentials(connection_id)).values()
+
+    return secrets
+
+
+def _note_rejected(connections: Connections) -> Callable[[str, str], Awaitable[None]]:
+    async def note(connection_id: str, message: str) -> None:
+        await connections.mark(connection_id, ConnectionState.NEEDS_AUTH, message)
+
+    return note

@@ -1,0 +1,1 @@
+"""Files that jobs left, and files on their way in."""

@@ -1,0 +1,130 @@
+"""Files by their checksum: `<root>/ab/<sha256>`, each written once, whole and verified, and never changed.
+
+Files on their way in are in `<root>/incoming`; those of downloads do not outlive the gateway, those of uploads do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from gateway.artifacts.model import CHUNK_BYTES, Piece
+from gateway.artifacts.part import Part
+from gateway.errors import NotReady
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DOWNLOAD = "fill-"
+
+
+def is_sha256(text: str) -> bool:
+    """Whether the text is a SHA-256 in lower-case hex."""
+    return _SHA256.fullmatch(text) is not None
+
+
+class Blobs:
+    """The gateway's own copies of files."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @classmethod
+    async def open(cls, root: Path) -> Blobs:
+        """Open or make the store, and delete what downloads left when the gateway was killed."""
+        await asyncio.to_thread(_prepare, root)
+        return cls(root)
+
+    @property
+    def incoming(self) -> Path:
+        """Where files on their way in are; on the same file system, so that a rename is enough."""
+        return self._root / "incoming"
+
+    def path(self, sha256: str) -> Path:
+        """Say where the file with this checksum is, or would be.
+
+        Raises:
+            ValueError: It is not a SHA-256, which could lead out of the store.
+        """
+        if not is_sha256(sha256):
+            raise ValueError(f"{sha256!r} is not a SHA-256 in lower-case hex")
+        return self._root / sha256[:2] / sha256
+
+    async def size(self, sha256: str) -> int | None:
+        """Return the size of a file; None = it is not here."""
+        return await asyncio.to_thread(_size, self.path(sha256))
+
+    async def has(self, sha256: str) -> bool:
+        """Whether the file is here."""
+        return await self.size(sha256) is not None
+
+    async def delete(self, sha256: str) -> None:
+        """Delete a file; those who read it now read on."""
+        await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
+
+    async def by_age(self) -> list[tuple[str, int]]:
+        """List checksums and sizes of all files, the one that was not read for the longest time first."""
+        return await asyncio.to_thread(_by_age, self._root)
+
+    def part(self) -> Part:
+        """Begin a download's file."""
+        return Part(self.incoming / f"{_DOWNLOAD}{secrets.token_hex(8)}.part")
+
+    async def read(self, sha256: str, offset: int = 0, end: int | None = None) -> AsyncGenerator[Piece, None]:
+        """Read a file from an offset to an end; None = its own end.
+
+        Raises:
+            NotReady: The file is no longer here.
+        """
+        try:
+            file = await asyncio.to_thread(_open, self.path(sha256))
+        except FileNotFoundError as error:
+            raise NotReady("the file has just left the gateway's store; ask again and it is fetched anew") from error
+        try:
+            while end is None or offset < end:
+                wanted = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - offset)
+                data = await asyncio.to_thread(_read, file, offset, wanted)
+                if not data:
+                    return
+                yield Piece(offset, data)
+                offset += len(data)
+        finally:
+            file.close()
+
+
+def _open(path: Path) -> BinaryIO:
+    file = path.open("rb")
+    # The time of the last read: file systems are often mounted so that they do not keep it.
+    os.utime(path)
+    return file
+
+
+def _by_age(root: Path) -> list[tuple[str, int]]:
+    found = []
+    for path in root.glob("[0-9a-f][0-9a-f]/*"):
+        # It may have been deleted since the folder was read.
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            found.append((stat.st_mtime_ns, path.name, stat.st_size))
+    return [(sha256, size) for _, sha256, size in sorted(found)]
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    return os.pread(file.fileno(), size, offset)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _prepare(root: Path) -> None:
+    (root / "incoming").mkdir(parents=True, exist_ok=True)
+    for leftover in (root / "incoming").glob(f"{_DOWNLOAD}*.part"):
+        leftover.unlink()

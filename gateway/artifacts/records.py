@@ -1,0 +1,98 @@
+"""What is known of jobs' files: asked from their platforms, remembered in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.artifacts.blobs import Blobs
+from gateway.artifacts.listing import Listing
+from gateway.artifacts.model import Artifact, ArtifactState
+from gateway.errors import GatewayError, NotFound
+from gateway.jobs.model import Job
+from gateway.platform import Platforms
+from gateway.store.artifacts import ArtifactStore
+
+_log = logging.getLogger(__name__)
+
+
+class Jobs(Protocol):
+    """Finds jobs."""
+
+    async def get(self, job_id: str) -> Job:
+        """Find a job.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        ...
+
+
+class Records:
+    """Remember the files of jobs."""
+
+    def __init__(self, platforms: Platforms, store: ArtifactStore, blobs: Blobs) -> None:
+        self._platforms = platforms
+        self._store = store
+        self._blobs = blobs
+        # A list that is merged must not overwrite what a download just found out.
+        self._lock = asyncio.Lock()
+
+    async def remembered(self, job: Job) -> list[Artifact]:
+        """List the files as they were known last."""
+        return await self._store.list(job.id)
+
+    async def refresh(self, job: Job) -> Listing:
+        """Ask the platform for the files and remember them; a job that never reached it has none."""
+        if not job.platform_job_id:
+            return Listing([], {})
+        platform = await self._platforms.platform(job.connection_id)
+        listing = Listing.of(await platform.artifacts(job.platform_job_id))
+        for artifact_id, error in listing.refused.items():
+            _log.warning("file refused", extra={"job_id": job.id, "artifact_id": artifact_id, "why": error.message})
+        async with self._lock:
+            remembered = [await self._checked(artifact) for artifact in await self._store.list(job.id)]
+            await self._store.replace(job.id, listing.merged(remembered, is_final=job.state.is_terminal))
+        return listing
+
+    async def find(self, job: Job, artifact_id: str) -> Artifact:
+        """Find one file, asking the platform where its word may have changed.
+
+        Raises:
+            NotFound: The job has no such file, or no longer has it.
+        """
+        known = await self._store.get(job.id, artifact_id)
+        is_settled = known is not None and job.state.is_terminal and known.state is not ArtifactState.MISSING
+        if not is_settled:
+            await self._refresh_for(job, artifact_id, known)
+            known = await self._store.get(job.id, artifact_id)
+        if known is None or known.state is ArtifactState.MISSING:
+            raise NotFound("artifact", artifact_id)
+        return known
+
+    async def known(self, job: Job, artifact_id: str) -> Artifact | None:
+        """Find one file without asking anybody."""
+        return await self._store.get(job.id, artifact_id)
+
+    async def save(self, job: Job, artifact: Artifact) -> None:
+        """Remember what was found out about a file."""
+        async with self._lock:
+            await self._store.save(job.id, artifact)
+
+    async def _refresh_for(self, job: Job, artifact_id: str, known: Artifact | None) -> None:
+        try:
+            listing = await self.refresh(job)
+        except GatewayError:
+            # What is in the gateway's own store can be had without the platform.
+            if known is None or known.state is not ArtifactState.VERIFIED:
+                raise
+        else:
+            if error := listing.refused.get(artifact_id):
+                raise error
+
+    async def _checked(self, artifact: Artifact) -> Artifact:
+        if artifact.state is ArtifactState.VERIFIED and not await self._blobs.has(artifact.sha256):
+            return replace(artifact, state=ArtifactState.REMOTE)
+        return artifact

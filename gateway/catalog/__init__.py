@@ -1,0 +1,1 @@
+"""Machines, prices and models of all platforms."""

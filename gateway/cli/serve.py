@@ -1,0 +1,77 @@
+"""`peftstudio serve`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gateway.cli.exit_codes import ExitCode
+from gateway.cli.options import examples
+from gateway.cli.running import fail
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["console", "json"]
+Integrity = Literal["show", "strict"]
+DataDir = Annotated[
+    Path | None, typer.Option(envvar="PEFTSTUDIO_DATA_DIR", help="Folder for all that the gateway keeps.")
+]
+PluginDirs = Annotated[
+    list[Path] | None, typer.Option("--plugins", metavar="DIR", help="Folder with connectors; can be repeated.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=examples("peftstudio serve", "peftstudio serve --port 0 --plugins ./my-connectors --log-format json")
+    )(serve)
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; only a loopback one does without TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="PEFTSTUDIO_PORT", help="Port to listen on; 0 = any that is free.", min=0, max=65_535)
+    ] = 7717,
+    data_dir: DataDir = None,
+    plugins: PluginDirs = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="connectors.json; else the data folder's.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(metavar="PEM", help="Certificate chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Private key of the certificate.")] = None,
+    integrity: Annotated[
+        Integrity, typer.Option(help="strict = a connector whose files changed is not started.")
+    ] = "show",
+    log_level: Annotated[LogLevel, typer.Option(help="How much to tell.")] = "INFO",
+    log_format: Annotated[LogFormat, typer.Option(help="How to tell it.")] = "console",
+) -> None:
+    """Run the gateway until it is interrupted."""
+    # Both have to stand before grpc is imported: the C core repeats in its own words what we say, and forks badly.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    from gateway.app import run
+    from gateway.config import Settings, default_data_dir
+    from gateway.errors import GatewayError
+
+    settings = Settings(
+        host=host,
+        port=port,
+        data_dir=data_dir or context.obj.data_dir or default_data_dir(),
+        plugin_dirs=tuple(plugins or ()),
+        connectors_config=config,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        integrity=integrity,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    try:
+        run(settings)
+    except (GatewayError, OSError) as error:
+        fail(str(error), ExitCode.ERROR, error)

@@ -1,0 +1,1 @@
+"""Accounts on platforms, and their credentials."""

@@ -1,0 +1,1 @@
+"""Jobs: their states, their way to the platform and their end."""

@@ -1,0 +1,176 @@
+"""One job's attendant: from the ledger to the platform, along its log, and to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
+
+import structlog
+
+from gateway.backoff import Backoff
+from gateway.clock import Clock
+from gateway.errors import GatewayError
+from gateway.jobs import limits, states
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.model import Job, JobState, Observation
+from gateway.jobs.states import Step
+from gateway.jobs.submitter import Submitter
+from gateway.logs.collector import Collector
+from gateway.logs.store import Ending, JobLog, LogStore
+from gateway.platform import Platform, Platforms
+
+DRAIN_SECONDS = 10.0
+"""How long a job's end is held back until its log is read to the end."""
+
+ARTIFACT_SECONDS = 10.0
+"""How long a job's end is held back until its files are listed."""
+
+WISH_FIRST_SECONDS = 5.0
+"""Pause before a platform is asked again to do what it was asked for; it grows."""
+
+WISH_CAP_SECONDS = 60.0
+
+LIMIT_SECONDS = 5.0
+"""Time between two looks at what a job has used."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every attendant needs."""
+
+    ledger: Ledger
+    submitter: Submitter
+    platforms: Platforms
+    logs: LogStore
+    clock: Clock
+    secrets: Callable[[str], Awaitable[Collection[str]]]
+    """Tells what must not be seen in a connection's logs."""
+    list_artifacts: Callable[[str], Awaitable[object]]
+    """Looks at a job's files, so that they are known before its end is announced."""
+    note_rejected: Callable[[str, str], Awaitable[object]]
+    """Notes that a connection's credentials are no longer accepted, and what the platform said."""
+
+
+class Attendant:
+    """Attend one job until it has ended."""
+
+    def __init__(self, job_id: str, around: Surroundings, poke: Callable[[str], None]) -> None:
+        self._job_id = job_id
+        self._around = around
+        self._poke = poke
+        self._end: asyncio.Future[Observation] = asyncio.get_running_loop().create_future()
+
+    def ended(self, seen: Observation) -> None:
+        """Say that the platform reports the job's end."""
+        if not self._end.done():
+            self._end.set_result(seen)
+
+    async def run(self) -> None:
+        """Submit the job if need be, collect its log, carry out what users want of it, and announce its end."""
+        with self._around.logs.open(self._job_id) as job_log:
+            job_log.is_live = True
+            try:
+                job = await self._around.submitter.run(self._job_id)
+                is_complete = True
+                if not job.state.is_terminal:
+                    job, is_complete = await self._attend(job, job_log)
+                job_log.finish(Ending(job.state, is_complete))
+            finally:
+                job_log.is_live = False
+
+    async def _attend(self, job: Job, job_log: JobLog) -> tuple[Job, bool]:
+        self._poke(job.connection_id)
+        collector = Collector(
+            job,
+            job_log,
+            platforms=self._around.platforms,
+            load_secrets=self._around.secrets,
+            clock=self._around.clock,
+            on_end=lambda: self._poke(job.connection_id),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            collecting = tasks.create_task(collector.run())
+            others = [tasks.create_task(self._carry_out_wishes()), tasks.create_task(self._enforce_limits())]
+            seen = await self._end
+            for task in others:
+                task.cancel()
+            await self._finalize(seen)
+            collector.job_ended()
+            _, unfinished = await asyncio.wait([collecting], timeout=DRAIN_SECONDS)
+            collecting.cancel()
+        await self._look_at_artifacts(seen)
+        return await self._announce(seen, job_log), not unfinished
+
+    async def _finalize(self, seen: Observation) -> None:
+        """Show that the job is over but for its log and its files."""
+        if seen.state is not JobState.SUCCEEDED:
+            return
+        half = replace(seen, state=JobState.FINALIZING, ended_at=None)
+        await self._around.ledger.change(self._job_id, lambda now: states.observe(now, half, self._around.clock.now()))
+
+    async def _look_at_artifacts(self, seen: Observation) -> None:
+        if seen.state is not JobState.SUCCEEDED:
+            return
+        try:
+            async with asyncio.timeout(ARTIFACT_SECONDS):
+                await self._around.list_artifacts(self._job_id)
+        except (GatewayError, TimeoutError) as error:
+            log.info("artifacts not listed", job_id=self._job_id, error=str(error))
+
+    async def _announce(self, seen: Observation, job_log: JobLog) -> Job:
+        last_seq = job_log.segment.mark.last_seq
+
+        def apply(now: Job) -> Step:
+            step = states.observe(now, seen, self._around.clock.now())
+            return replace(step, job=replace(step.job, last_log_seq=last_seq))
+
+        return await self._around.ledger.change(self._job_id, apply)
+
+    async def _carry_out_wishes(self) -> None:
+        """Ask the platform again for what is still wanted: a wish outlives a crash of either side."""
+        backoff = Backoff(WISH_FIRST_SECONDS, WISH_CAP_SECONDS)
+        while True:
+            job = await self._around.ledger.get(self._job_id)
+            if job.state in (JobState.CANCELLING, JobState.PAUSING, JobState.RESUMING):
+                await self._ask(job)
+            else:
+                backoff.reset()
+            await asyncio.sleep(backoff.next_seconds())
+
+    async def _ask(self, job: Job) -> None:
+        try:
+            platform = await self._around.platforms.platform(job.connection_id)
+            await carry_out(platform, job)
+        except GatewayError as error:
+            log.warning(
+                "wish not carried out", job_id=job.id, state=job.state, reason=error.reason, error=error.message
+            )
+            if not error.is_transient:
+                refusal = error.message
+                await self._around.ledger.change(job.id, lambda now: states.refuse_wish(now, refusal))
+
+    async def _enforce_limits(self) -> None:
+        while True:
+            job = await self._around.ledger.get(self._job_id)
+            if job.state is not JobState.CANCELLING and (breach := limits.breach(job, self._around.clock.now())):
+                await self._stop(breach)
+            await asyncio.sleep(LIMIT_SECONDS)
+
+    async def _stop(self, breach: limits.Breach) -> None:
+        job = await self._around.ledger.change(
+            self._job_id, lambda now: states.request_cancel(now, breach.reason, breach.message)
+        )
+        await self._ask(job)
+
+
+async def carry_out(platform: Platform, job: Job) -> None:
+    """Ask the platform for what the job's state says is wanted."""
+    if job.state is JobState.CANCELLING:
+        await platform.cancel(job.platform_job_id)
+    elif job.state is JobState.PAUSING:
+        await platform.pause(job.platform_job_id)
+    elif job.state is JobState.RESUMING:
+        await platform.resume(job.platform_job_id)

@@ -1,0 +1,201 @@
+"""The one place where jobs change: each change is stored first and told to watchers then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from gateway.clock import Clock
+from gateway.errors import NotFound
+from gateway.jobs.model import Job, JobEvent, JobFilter, Metric
+from gateway.jobs.states import Step
+from gateway.store.jobs import Change, JobStore
+from gateway.unbroken import unbroken
+
+WATCH_BEAT_SECONDS = 15.0
+"""Longest silence on a watch."""
+
+
+class Watcher:
+    """Collects the changes that one client has not taken yet: per job the latest, so that memory is bounded."""
+
+    def __init__(self, job_filter: JobFilter) -> None:
+        self.filter = job_filter
+        self._pending: dict[str, Change] = {}
+        self._arrived = asyncio.Event()
+
+    def offer(self, change: Change) -> None:
+        """Add a change if the client wants it."""
+        if self.filter.matches(change.job):
+            self._pending.pop(change.job.id, None)
+            self._pending[change.job.id] = change
+            self._arrived.set()
+
+    async def take(self) -> list[Change]:
+        """Wait for changes, at most a beat; none = silence."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_BEAT_SECONDS):
+                await self._arrived.wait()
+        return self.collect()
+
+    def collect(self) -> list[Change]:
+        """Return what has come by now."""
+        self._arrived.clear()
+        changes, self._pending = list(self._pending.values()), {}
+        return changes
+
+
+class Ledger:
+    """Hold the jobs that have not ended in memory, and all of them in the database."""
+
+    def __init__(self, store: JobStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._open: dict[str, Job] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._event_seqs: dict[str, int] = {}
+        self._last_words: dict[str, tuple[str, str]] = {}
+        """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
+        self._watchers: set[Watcher] = set()
+        self._change = 0
+        self._published = 0
+
+    @property
+    def published(self) -> int:
+        """The last point of history that watchers were told of."""
+        return self._published
+
+    async def load(self) -> list[Job]:
+        """Read the jobs that have not ended; the first call of every start."""
+        self._change = self._published = await self._store.last_change()
+        self._open = {job.id: job for job in await self._store.open_jobs()}
+        return list(self._open.values())
+
+    def open_jobs(self, connection_id: str | None = None) -> list[Job]:
+        """Return the jobs that have not ended."""
+        return [job for job in self._open.values() if connection_id in (None, job.connection_id)]
+
+    async def get(self, job_id: str) -> Job:
+        """Return one job.
+
+        Raises:
+            NotFound: There is none of this id.
+
+        """
+        job = self._open.get(job_id) or await self._store.get(job_id)
+        if job is None:
+            raise NotFound("job", job_id)
+        return job
+
+    async def add(self, job: Job) -> None:
+        """Store a new job."""
+        event = await self._event(job, "submitted", "the job was accepted")
+        change = self._next(job)
+        await self._store.insert(change, event)
+        self._publish(change)
+
+    async def change(self, job_id: str, apply: Callable[[Job], Step]) -> Job:
+        """Change a job by a pure function of what it is; nothing else changes it meanwhile.
+
+        Returns:
+            The job as it then is.
+
+        """
+        async with self._locks[job_id]:
+            old = await self.get(job_id)
+            step = apply(old)
+            is_known = not step.kind or self._last_words.get(job_id) == (step.kind, step.message)
+            if is_known and replace(step.job, observed_at=old.observed_at) == old:
+                # A look that found nothing new is not worth a write, nor telling.
+                return self._refresh(step.job)
+            job = replace(step.job, revision=old.revision + 1, updated_at=self._clock.now())
+            event = await self._event(job, step.kind, step.message) if step.kind else None
+            # Memory must never differ from the database because a client hung up between the two.
+            await unbroken(self._keep(self._next(job), event))
+            return job
+
+    async def by_request_id(self, request_id: str) -> Job | None:
+        """Return the job that was submitted under a request id."""
+        return await self._store.by_request_id(request_id)
+
+    async def page(self, job_filter: JobFilter, after: str, size: int, *, ascending: bool) -> list[Job]:
+        """Return up to `size` jobs behind the one with id `after`."""
+        return await self._store.page(job_filter, after, size, ascending=ascending)
+
+    async def last_event(self, job_id: str, kinds: Collection[str]) -> JobEvent | None:
+        """Return a job's newest event of these kinds."""
+        return await self._store.last_event(job_id, kinds)
+
+    async def events(self, job_id: str, after_seq: int, limit: int) -> list[JobEvent]:
+        """Return events of a job, oldest first."""
+        return await self._store.events(job_id, after_seq, limit)
+
+    async def add_metrics(self, job_id: str, points: Sequence[Metric]) -> None:
+        """Store metric points."""
+        await self._store.add_metrics(job_id, points)
+
+    async def metrics_behind(
+        self, job_id: str, names: Sequence[str], place: int, limit: int
+    ) -> tuple[list[Metric], int]:
+        """Return points in the order in which they came, from behind a place on (0 = the first), and the next place."""
+        return await self._store.metrics_behind(job_id, names, place, limit)
+
+    async def metrics(self, job_id: str, names: Sequence[str], from_step: int) -> list[Metric]:
+        """Return metric points, by name, step and attempt."""
+        return await self._store.metrics(job_id, names, from_step)
+
+    async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
+        """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence."""
+        watcher = Watcher(job_filter)
+        self._watchers.add(watcher)
+        try:
+            # Where there is no history, no change that came meanwhile may be passed over.
+            yield await self._history(job_filter, since) or watcher.collect()
+            while True:
+                yield await watcher.take()
+        finally:
+            self._watchers.discard(watcher)
+
+    async def _history(self, job_filter: JobFilter, since: int) -> list[Change]:
+        if since:
+            return await self._store.changed_since(since, job_filter)
+        if job_filter.job_id:
+            return [Change(await self.get(job_filter.job_id), self._published)]
+        return [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]
+
+    async def _keep(self, change: Change, event: JobEvent | None) -> None:
+        await self._store.update(change, event)
+        if event is not None:
+            self._last_words[event.job_id] = event.kind, event.message
+        self._publish(change)
+
+    def _refresh(self, job: Job) -> Job:
+        if job.id in self._open:
+            self._open[job.id] = job
+        return job
+
+    def _next(self, job: Job) -> Change:
+        self._change += 1
+        return Change(job, self._change)
+
+    def _publish(self, change: Change) -> None:
+        job = change.job
+        if job.state.is_terminal:
+            self._open.pop(job.id, None)
+            self._locks.pop(job.id, None)
+            self._event_seqs.pop(job.id, None)
+            self._last_words.pop(job.id, None)
+        else:
+            self._open[job.id] = job
+        self._published = change.number
+        for watcher in self._watchers:
+            watcher.offer(change)
+
+    async def _event(self, job: Job, kind: str, message: str) -> JobEvent:
+        if job.id not in self._event_seqs:
+            self._event_seqs[job.id] = await self._store.last_event_seq(job.id)
+        self._event_seqs[job.id] = seq = self._event_seqs[job.id] + 1
+        return JobEvent(job_id=job.id, seq=seq, time=self._clock.now(), kind=kind, state=job.state, message=message)

@@ -1,0 +1,215 @@
+"""One look at all jobs of a connection at a time: often while things move, seldom while they don't."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError, NotFound, Reason, RemoteError
+from gateway.jobs import states
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.model import Job, JobReason, JobState, Observation, ResourceState
+from gateway.jobs.states import Step
+from gateway.platform import Platform, Platforms
+
+START_SECONDS = 2.0
+"""Time between two looks while a job starts or changes, where the connector names none."""
+
+STEADY_SECONDS = 30.0
+"""Longest time between two looks while nothing changes."""
+
+STEADY_FACTOR = 20
+"""The same as a multiple of the shortest time, for connectors that are cheap to ask."""
+
+PARALLEL_METRICS = 4
+"""Jobs whose metrics are read at a time: one slow answer must not hold up the others."""
+
+LOST_SECONDS = 300.0
+"""How long a platform must deny in every look that it knows a job, until the job counts as lost: lists lag behind."""
+
+GROWTH = 1.5
+"""How fast the time between two looks grows while nothing changes."""
+
+log = structlog.get_logger(__name__)
+
+
+class Poller:
+    """Keep the open jobs of one connection fresh."""
+
+    def __init__(
+        self,
+        connection_id: str,
+        *,
+        ledger: Ledger,
+        platforms: Platforms,
+        clock: Clock,
+        on_ended: Callable[[Job, Observation], None],
+        on_rejected: Callable[[str, str], Awaitable[object]],
+    ) -> None:
+        self._connection_id = connection_id
+        self._ledger = ledger
+        self._platforms = platforms
+        self._clock = clock
+        self._on_ended = on_ended
+        self._on_rejected = on_rejected
+        self._poked = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._interval = START_SECONDS
+        self._denied: dict[str, float] = {}
+        """Since when the platform says that it does not know a job."""
+
+    def poke(self) -> None:
+        """Look again soon: something happened that probably changed a job."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Look for ever; without jobs nobody is asked anything, and an idle connector is left alone."""
+        while True:
+            if not self._jobs():
+                await self._poked.wait()
+                self._poked.clear()
+            changed = await self.look()
+            shortest = await self._shortest() if self._jobs() else START_SECONDS
+            steady = min(STEADY_SECONDS, shortest * STEADY_FACTOR)
+            self._interval = shortest if changed else min(max(self._interval, shortest) * GROWTH, steady)
+            await self._wait()
+
+    async def look(self) -> bool:
+        """Look at every open job once; callers at the same time share one look.
+
+        Returns:
+            Whether any job changed.
+
+        """
+        if self._looking.locked():
+            async with self._looking:
+                return True
+        async with self._looking:
+            jobs = self._jobs()
+            if not jobs:
+                return False
+            try:
+                platform = await self._platforms.platform(self._connection_id)
+            except NotFound:
+                for job in jobs:
+                    self._on_ended(job, _let_go(job))
+                return True
+            return await self._look_at(jobs, platform)
+
+    async def _look_at(self, jobs: list[Job], platform: Platform) -> bool:
+        try:
+            seen = await platform.look([job.platform_job_id for job in jobs])
+        except GatewayError as error:
+            await self._note_failure(jobs, error)
+            return False
+        changes = [await self._apply(job, seen.get(job.platform_job_id)) for job in jobs]
+        slots = asyncio.Semaphore(PARALLEL_METRICS)
+        async with asyncio.TaskGroup() as tasks:
+            for job in jobs:
+                if isinstance(found := seen.get(job.platform_job_id), Observation):
+                    tasks.create_task(self._collect(job, found, platform, slots))
+        return any(changes)
+
+    def _jobs(self) -> list[Job]:
+        return [job for job in self._ledger.open_jobs(self._connection_id) if job.platform_job_id]
+
+    async def _apply(self, job: Job, seen: Observation | Exception | None) -> bool:
+        if isinstance(seen, GatewayError):
+            await self._note_failure([job], seen)
+            return self._is_lost(job, seen)
+        self._denied.pop(job.id, None)
+        if not isinstance(seen, Observation):
+            return False
+        if _is_end(seen):
+            return True
+        after = await self._ledger.change(job.id, lambda now: states.observe(now, seen, self._clock.now()))
+        return (after.state, after.progress) != (job.state, job.progress)
+
+    def _is_lost(self, job: Job, error: GatewayError) -> bool:
+        """Let a job end that its platform has long said not to know; only the platform itself can say that."""
+        if not isinstance(error, RemoteError) or error.reason is not Reason.NOT_FOUND:
+            self._denied.pop(job.id, None)
+            return False
+        now = self._clock.monotonic()
+        if now - self._denied.setdefault(job.id, now) < LOST_SECONDS:
+            return False
+        del self._denied[job.id]
+        self._on_ended(job, _lost(job))
+        return True
+
+    async def _collect(self, job: Job, seen: Observation, platform: Platform, slots: asyncio.Semaphore) -> None:
+        """Read what a job measured; its end is told only then, so that nothing is missing behind it."""
+        try:
+            async with slots:
+                await self._collect_metrics(job, platform)
+        finally:
+            if _is_end(seen):
+                self._on_ended(job, seen)
+
+    async def _collect_metrics(self, job: Job, platform: Platform) -> None:
+        try:
+            if "get_metrics" not in (await platform.describe()).capabilities:
+                return
+            points, cursor = await platform.metrics(job.platform_job_id, job.metrics_cursor)
+        except GatewayError as error:
+            log.info("metrics not read", job_id=job.id, reason=error.reason, error=error.message)
+            return
+        await self._ledger.add_metrics(job.id, points)
+        if points and cursor != job.metrics_cursor:
+            await self._ledger.change(job.id, lambda now: Step(replace(now, metrics_cursor=cursor)))
+
+    async def _note_failure(self, jobs: list[Job], error: GatewayError) -> None:
+        """Mark records as stale: a failed look is no news of the job, and never changes its state."""
+        text = f"{error.reason}: {error.message}"
+        if error.reason is Reason.CREDENTIALS_REJECTED:
+            await self._on_rejected(self._connection_id, error.message)
+        for job in jobs:
+            await self._ledger.change(job.id, lambda now: Step(replace(now, last_error=text)))
+
+    async def _shortest(self) -> float:
+        try:
+            platform = await self._platforms.platform(self._connection_id)
+            wish = (await platform.describe()).min_poll_interval
+        except GatewayError:
+            return START_SECONDS
+        return START_SECONDS if wish is None else wish.total_seconds()
+
+    async def _wait(self) -> None:
+        if not self._jobs():
+            return
+        try:
+            async with asyncio.timeout(self._interval * random.uniform(0.9, 1.1)):
+                await self._poked.wait()
+        except TimeoutError:
+            return
+        self._poked.clear()
+        self._interval = 0.0
+
+
+def _is_end(seen: Observation) -> bool:
+    return seen.state is not None and seen.state.is_terminal
+
+
+def _lost(job: Job) -> Observation:
+    if job.state is JobState.CANCELLING:
+        # What nobody knows any more does not run: that is the confirmation.
+        return Observation(state=JobState.CANCELLED, message="the platform no longer knows the job")
+    message = f"the platform no longer knows the job, which it called {job.platform_job_id}; it was deleted there"
+    return Observation(
+        state=JobState.FAILED, reason=JobReason.LOST, message=message, resource_state=ResourceState.UNKNOWN
+    )
+
+
+def _let_go(job: Job) -> Observation:
+    message = (
+        "its connection was closed by force, so that it is no longer followed; "
+        f"it may still run on the platform, which calls it {job.platform_job_id}"
+    )
+    return Observation(
+        state=JobState.FAILED, reason=JobReason.LOST, message=message, resource_state=ResourceState.UNKNOWN
+    )

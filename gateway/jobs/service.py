@@ -1,0 +1,263 @@
+"""What clients can do with jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from sqlalchemy.exc import IntegrityError
+
+from gateway.catalog.model import Price
+from gateway.clock import Clock
+from gateway.connections.model import Connection
+from gateway.errors import GatewayError, InvalidRequest, RequestIdReused, Unsupported, Violation
+from gateway.ids import new_id
+from gateway.jobs import states
+from gateway.jobs.attendant import carry_out
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.model import Job, JobConfig, JobFilter, JobLimits, JobReason, JobState
+from gateway.jobs.order import Orders
+from gateway.jobs.states import Step
+from gateway.jobs.tracker import Tracker
+from gateway.platform import Platform, Platforms
+from gateway.store.jobs import Change
+from gateway.unbroken import unbroken
+
+DRY_RUN = "dry_run"
+"""Capability of a connector that can check a job without starting it."""
+
+CANCEL = "cancel_job"
+"""Capability of a connector that can end a job early."""
+
+DESCRIBE_SECONDS = 2.0
+"""How long a cancel waits to hear whether the connector can do it; one that runs answers at once."""
+
+CANCEL_SECONDS = 10.0
+"""How long a cancel waits for the platform; the job's attendant asks on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A job that a client wants."""
+
+    connection_id: str
+    config: JobConfig
+    request_id: str = ""
+    resource_id: str = ""
+    limits: JobLimits = field(default_factory=JobLimits)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Hash of all that makes this wish different from another."""
+        parts = [
+            self.connection_id,
+            self.config.document,
+            self.resource_id,
+            self.limits.max_cost_micros,
+            str(self.limits.max_duration),
+            self.limits.max_price_micros_per_hour,
+            dict(self.labels),
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Jobs:
+    """Submit jobs, look at them, and say what shall become of them."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        tracker: Tracker,
+        platforms: Platforms,
+        clock: Clock,
+        find_connection: Callable[[str], Awaitable[Connection]],
+        find_price: Callable[[str, str], Awaitable[Price]],
+        orders: Orders,
+    ) -> None:
+        self.ledger = ledger
+        self._tracker = tracker
+        self._platforms = platforms
+        self._clock = clock
+        self._find_connection = find_connection
+        self._find_price = find_price
+        self._orders = orders
+
+    async def submit(self, wish: Wish, *, dry_run: bool) -> tuple[Job, bool]:
+        """Check and store a job; it is handed to its platform behind this call.
+
+        Returns:
+            The job, and whether its request id had been used before and it is that job.
+
+        Raises:
+            InvalidRequest: with all violations at once.
+            RequestIdReused: The request id was used for something else.
+
+        """
+        if wish.request_id and (job := await self.ledger.by_request_id(wish.request_id)):
+            return _replay(job, wish), True
+        job = await self.check(wish)
+        job = replace(job, price=await self._price(job))
+        if dry_run:
+            return replace(job, id=""), False
+        try:
+            await unbroken(self._take_on(job))
+        except IntegrityError:
+            # Another call with the same request id was faster.
+            if winner := await self.ledger.by_request_id(wish.request_id):
+                return _replay(winner, wish), True
+            raise
+        return job, False
+
+    async def check(self, wish: Wish) -> Job:
+        """Check a wish as far as it can be without storing or starting anything, and return the job it would be.
+
+        Raises:
+            InvalidRequest: with all violations at once.
+        """
+        connection = await self._find_connection(wish.connection_id)
+        job = self._draft(wish, connection)
+        await self._check(job, await self._platforms.platform(connection.id))
+        return job
+
+    async def get(self, job_id: str, max_staleness: timedelta | None = None) -> Job:
+        """Return a job; looks at its platform first if the last look is older than `max_staleness`."""
+        job = await self.ledger.get(job_id)
+        if max_staleness is None:
+            return job
+        oldest = self._clock.now() - max_staleness
+        # A look that is under way already may have seen the job before it was asked for; the next one has not.
+        for _ in range(2):
+            if job.state.is_terminal or (job.observed_at is not None and job.observed_at >= oldest):
+                break
+            await self._tracker.look(job.connection_id)
+            job = await self.ledger.get(job_id)
+            if job.last_error:
+                break
+        return job
+
+    async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
+        """Yield changes of jobs; an empty list is a sign of life."""
+        if job_filter.job_id:
+            await self.ledger.get(job_filter.job_id)
+        async for changes in self.ledger.watch(job_filter, since):
+            yield changes
+
+    async def cancel(self, job_id: str) -> Job:
+        """Note that the job shall end and ask its platform; a platform that does not answer is asked again."""
+        reason, message = JobReason.CANCELLED_BY_USER, "cancel was requested"
+        return await self._wish(job_id, CANCEL, lambda job: states.request_cancel(job, reason, message))
+
+    async def pause(self, job_id: str) -> Job:
+        """Ask for a pause behind a checkpoint."""
+        return await self._wish(job_id, "pause_job", states.request_pause)
+
+    async def resume(self, job_id: str) -> Job:
+        """Ask for a paused job to go on."""
+        return await self._wish(job_id, "resume_job", states.request_resume)
+
+    async def _take_on(self, job: Job) -> None:
+        # Both or neither: a job that is stored and not attended would wait for the gateway's next start.
+        await self.ledger.add(job)
+        self._tracker.attend(job)
+
+    async def _wish(self, job_id: str, capability: str, request: Callable[[Job], Step]) -> Job:
+        job = await self.ledger.get(job_id)
+        if job.state.is_terminal and capability == CANCEL:
+            return job
+        if job.platform_job_id:
+            await self._require(job, capability)
+        job = await self.ledger.change(job_id, request)
+        if job.platform_job_id:
+            await self._carry_out(job)
+        self._tracker.wake(job)
+        return await self.ledger.get(job_id)
+
+    async def _carry_out(self, job: Job) -> None:
+        is_cancelling = job.state is JobState.CANCELLING
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS if is_cancelling else None):
+                await carry_out(await self._platforms.platform(job.connection_id), job)
+        except TimeoutError:
+            # As for a transient error.
+            return
+        except GatewayError as error:
+            text = error.message
+            if error.is_transient:
+                # The job's attendant asks again; the wish is stored.
+                return
+            await self.ledger.change(job.id, lambda now: states.refuse_wish(now, text))
+            if not is_cancelling:
+                raise
+
+    async def _require(self, job: Job, capability: str) -> None:
+        try:
+            async with asyncio.timeout(DESCRIBE_SECONDS if capability == CANCEL else None):
+                platform = await self._platforms.platform(job.connection_id)
+                capabilities = (await platform.describe()).capabilities
+        except (GatewayError, TimeoutError):
+            if capability == CANCEL:
+                # Wanting a job's end costs money if it is lost: it is stored whoever is down.
+                return
+            raise
+        if capability not in capabilities:
+            raise Unsupported(job.connector_id, capability)
+
+    def _draft(self, wish: Wish, connection: Connection) -> Job:
+        now = self._clock.now()
+        job_id = new_id("job", now)
+        return Job(
+            id=job_id,
+            connection_id=connection.id,
+            connector_id=connection.connector_id,
+            config=wish.config,
+            submission_token=job_id.replace("job-", "peft-"),
+            request_id=wish.request_id,
+            request_hash=wish.digest,
+            resource_id=wish.resource_id,
+            limits=wish.limits,
+            labels=wish.labels,
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def _check(self, job: Job, platform: Platform) -> None:
+        order = await self._orders.make(job)
+        description = await platform.describe()
+        violations: list[Violation] = []
+        if description.algorithms and job.config.algorithm not in description.algorithms:
+            known = ", ".join(description.algorithms)
+            text = f"{job.config.algorithm!r} is not offered by connector {job.connector_id!r}; choose one of: {known}"
+            violations.append(Violation("config.algorithm", text))
+        if DRY_RUN in description.capabilities:
+            try:
+                await platform.check(order)
+            except GatewayError as error:
+                if not error.violations:
+                    raise
+                known_fields = {violation.field for violation in violations}
+                violations += [found for found in error.violations if found.field not in known_fields]
+        if violations:
+            raise InvalidRequest(violations)
+
+    async def _price(self, job: Job) -> Price | None:
+        if not job.resource_id:
+            return None
+        price = await self._find_price(job.connection_id, job.resource_id)
+        most = job.limits.max_price_micros_per_hour
+        if most and not price.not_priced and price.amount_micros > most:
+            text = f"{job.resource_id} costs {price.amount_micros / 1e6:.2f} {price.currency}, more than the limit"
+            raise InvalidRequest.of("limits.max_price_micros_per_hour", f"{text} of {most / 1e6:.2f}")
+        return price
+
+
+def _replay(job: Job, wish: Wish) -> Job:
+    if job.request_hash != wish.digest:
+        text = f"request id {wish.request_id!r} was used for job {job.id}, which is another one; make a new id"
+        raise RequestIdReused(text, metadata={"job_id": job.id})
+    return job

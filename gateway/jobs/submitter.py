@@ -1,0 +1,155 @@
+"""Hand a stored job to its platform: at most one remote job, whatever breaks on the way.
+
+The job and its submission token are in the ledger before the platform is called. After an error that leaves open
+whether the call arrived, what follows depends on what the connector declares: KEYED tries again under the same
+token, FINDABLE looks first, NONE gives up and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from gateway.backoff import Backoff
+from gateway.broadcast import Broadcast
+from gateway.clock import Clock
+from gateway.errors import AMBIGUOUS, GatewayError, Reason, StorageFull
+from gateway.jobs import states
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.model import Job, JobReason, JobState
+from gateway.jobs.order import Orders
+from gateway.jobs.states import Step
+from gateway.platform import Platform, Platforms, SubmitOrder
+from gateway.plugins.model import SubmitSafety
+
+RETRY_FIRST_SECONDS = 0.5
+"""Pause before a submission is tried again the first time."""
+
+RETRY_CAP_SECONDS = 60.0
+
+LOOK_AFTER_SECONDS = (2.0, 5.0, 15.0, 30.0)
+"""When a FINDABLE platform is asked whether the job arrived: lists lag behind."""
+
+_FAILURE = {
+    Reason.INVALID_CONFIG: JobReason.CONFIG_REJECTED,
+    Reason.UNSUPPORTED: JobReason.CONFIG_REJECTED,
+    Reason.CREDENTIALS_REJECTED: JobReason.AUTH_REVOKED,
+    Reason.FORBIDDEN: JobReason.AUTH_REVOKED,
+    Reason.INSUFFICIENT_CREDITS: JobReason.CREDITS_EXHAUSTED,
+    Reason.NO_CAPACITY: JobReason.NO_CAPACITY,
+    Reason.QUOTA: JobReason.NO_CAPACITY,
+    Reason.NOT_FOUND: JobReason.CONFIG_REJECTED,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class Submitter:
+    """Submit one job, from wherever an earlier try was cut off."""
+
+    def __init__(self, ledger: Ledger, platforms: Platforms, orders: Orders, clock: Clock) -> None:
+        self._ledger = ledger
+        self._platforms = platforms
+        self._orders = orders
+        self._clock = clock
+        self._woken = Broadcast()
+
+    def wake(self) -> None:
+        """Look again at what is wanted: a job that waits to be tried again may have been cancelled."""
+        self._woken.notify()
+
+    async def run(self, job_id: str) -> Job:
+        """Return when the platform has the job, or never will."""
+        backoff = Backoff(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS)
+        while True:
+            job = await self._ledger.get(job_id)
+            if job.platform_job_id or job.state.is_terminal:
+                return job
+            try:
+                platform = await self._platforms.platform(job.connection_id)
+                safety = (await platform.describe()).submit_safety
+                if done := await self._settle(job, platform, safety):
+                    return done
+            except StorageFull as error:
+                # Nothing can be noted; what was noted before still says how to go on.
+                log.warning("submission cannot be noted", job_id=job_id, error=error.message)
+                await self._pause(job, backoff.next_seconds())
+            except GatewayError as error:
+                if not error.is_transient:
+                    return await self._fail(job, _FAILURE.get(error.reason, JobReason.PLATFORM_ERROR), error.message)
+                await self._note_error(job, error)
+                after = error.retry_after.total_seconds() if error.retry_after else 0.0
+                await self._pause(job, max(backoff.next_seconds(), after))
+
+    async def _settle(self, job: Job, platform: Platform, safety: SubmitSafety) -> Job | None:
+        """Submit, or find out what became of an earlier try; None = try again."""
+        attempted = await self._was_attempted(job)
+        if attempted and safety is SubmitSafety.FINDABLE:
+            found = await self._find(job, platform)
+            if found:
+                return await self._accepted(job, found)
+        if attempted and safety is SubmitSafety.NONE:
+            return await self._fail(job, JobReason.SUBMIT_AMBIGUOUS, _ambiguous_message(job))
+        if job.state is JobState.CANCELLING and not (attempted and safety is SubmitSafety.KEYED):
+            return await self._ledger.change(job.id, lambda now: states.cancelled_before_start(now, self._clock.now()))
+        order = await self._orders.make(job)
+        await self._ledger.change(job.id, lambda now: Step(now, "submit_started", "the platform is called"))
+        return await self._accepted(job, await self._call(job, platform, order))
+
+    async def _call(self, job: Job, platform: Platform, order: SubmitOrder) -> str:
+        try:
+            return await platform.submit(order)
+        except GatewayError as error:
+            if error.reason not in AMBIGUOUS:
+                refusal = error.message
+                await self._ledger.change(job.id, lambda now: Step(now, "submit_refused", refusal))
+            raise
+
+    async def _pause(self, job: Job, seconds: float) -> None:
+        """Wait, but not once something else is wanted of this very job."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    ticket = self._woken.ticket()
+                    if (await self._ledger.get(job.id)).state is not job.state:
+                        return
+                    await ticket.wait()
+        except TimeoutError:
+            return
+
+    async def _was_attempted(self, job: Job) -> bool:
+        """Whether a call may have reached the platform: one was started, and none was refused after it."""
+        last = await self._ledger.last_event(job.id, ("submit_started", "submit_refused"))
+        return last is not None and last.kind == "submit_started"
+
+    async def _find(self, job: Job, platform: Platform) -> str:
+        for delay in LOOK_AFTER_SECONDS:
+            if found := await platform.find(job.submission_token):
+                return found
+            await asyncio.sleep(delay)
+        return await platform.find(job.submission_token)
+
+    async def _accepted(self, job: Job, platform_job_id: str) -> Job:
+        def apply(now: Job) -> Step:
+            state = JobState.QUEUED if now.state is JobState.SUBMITTING else now.state
+            accepted = replace(now, platform_job_id=platform_job_id, state=state, last_error="")
+            return Step(accepted, "accepted", f"the platform accepted the job as {platform_job_id}")
+
+        return await self._ledger.change(job.id, apply)
+
+    async def _fail(self, job: Job, reason: JobReason, message: str) -> Job:
+        return await self._ledger.change(job.id, lambda now: states.fail(now, reason, message, self._clock.now()))
+
+    async def _note_error(self, job: Job, error: GatewayError) -> None:
+        log.info("submit will be tried again", job_id=job.id, reason=error.reason, error=error.message)
+        text = f"{error.reason}: {error.message}"
+        await self._ledger.change(job.id, lambda now: Step(replace(now, last_error=text)))
+
+
+def _ambiguous_message(job: Job) -> str:
+    return (
+        "the platform's answer to the submission was lost and it cannot be asked whether the job started; "
+        f"look on the platform for {job.submission_token}, end it there if it runs, and submit again"
+    )

@@ -1,0 +1,101 @@
+"""Everything that goes on by itself: an attendant for each open job, and a poller for each connection that has any."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+import structlog
+
+from gateway.jobs.attendant import Attendant, Surroundings
+from gateway.jobs.model import Job, Observation
+from gateway.jobs.poller import Poller
+
+AGAIN_SECONDS = 5.0
+"""Pause before work that failed by a bug of ours is taken up again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Tracker:
+    """Own the tasks of all open jobs; when it stops, the jobs go on at their platforms."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._attendants: dict[str, Attendant] = {}
+        self._pollers: dict[str, Poller] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, jobs: list[Job]) -> None:
+        """Take up the jobs that an earlier gateway left."""
+        for job in jobs:
+            self.attend(job)
+
+    async def stop(self) -> None:
+        """End all tasks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def attend(self, job: Job) -> None:
+        """Attend one more job."""
+        self._attendants[job.id] = Attendant(job.id, self._around, self.poke)
+        self._spawn(self._run_attendant(job.id))
+        if job.connection_id not in self._pollers:
+            self._pollers[job.connection_id] = self._poller(job.connection_id)
+            self._spawn(self._run_poller(job.connection_id))
+
+    def poke(self, connection_id: str) -> None:
+        """Look at a connection's jobs soon."""
+        if poller := self._pollers.get(connection_id):
+            poller.poke()
+
+    async def look(self, connection_id: str) -> None:
+        """Look at a connection's jobs now."""
+        if poller := self._pollers.get(connection_id):
+            await poller.look()
+
+    def wake(self, job: Job) -> None:
+        """Look at a job again, because what is wanted of it has changed."""
+        self._around.submitter.wake()
+        self.poke(job.connection_id)
+
+    def _poller(self, connection_id: str) -> Poller:
+        around = self._around
+        return Poller(
+            connection_id,
+            ledger=around.ledger,
+            platforms=around.platforms,
+            clock=around.clock,
+            on_ended=self._on_ended,
+            on_rejected=around.note_rejected,
+        )
+
+    def _on_ended(self, job: Job, seen: Observation) -> None:
+        if attendant := self._attendants.get(job.id):
+            attendant.ended(seen)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_attendant(self, job_id: str) -> None:
+        while True:
+            try:
+                await self._attendants[job_id].run()
+                del self._attendants[job_id]
+                return
+            except Exception:
+                # A bug of ours must not orphan a job that costs money: say so, and go on.
+                log.exception("attendant failed", job_id=job_id)
+            await asyncio.sleep(AGAIN_SECONDS)
+            self._attendants[job_id] = Attendant(job_id, self._around, self.poke)
+
+    async def _run_poller(self, connection_id: str) -> None:
+        while True:
+            try:
+                await self._pollers[connection_id].run()
+            except Exception:
+                log.exception("poller failed", connection_id=connection_id)
+            await asyncio.sleep(AGAIN_SECONDS)

@@ -1,0 +1,1 @@
+"""Logs: stored before they are served, and served as they are stored."""

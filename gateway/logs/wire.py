@@ -1,0 +1,62 @@
+"""The wire format of log lines, which is also the format on disk.
+
+A segment file is a serialized `StreamLogsResponse` with nothing but `lines`: each line is stored as the field's tag,
+its length and the encoded `LogLine`. Any run of whole lines cut out of it is such a message again, so that a follower
+costs a read and a write and no encoding. This is the one module of `gateway.logs` that knows the generated classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from peftstudio.gateway.v1.jobs_service_pb2 import StreamLogsResponse
+from peftstudio.job.v1.log_pb2 import LogFilter, LogLine, LogStream
+
+__all__ = ["LogFilter", "LogLine", "LogStream", "StreamLogsResponse", "encode", "frames", "lines"]
+
+_TAG = bytes([StreamLogsResponse.LINES_FIELD_NUMBER << 3 | 2])
+
+
+def encode(line: LogLine) -> bytes:
+    """Encode one line as it is stored and sent."""
+    body = line.SerializeToString()
+    return _TAG + _varint(len(body)) + body
+
+
+def frames(data: bytes | memoryview) -> Iterator[tuple[int, int, int]]:
+    """Yield (start, body start, end) of every whole line in stored bytes; a torn one at the end is left out."""
+    view = memoryview(data)
+    start = 0
+    while start < len(view):
+        size, body = _read_varint(view, start + 1)
+        if body == 0 or body + size > len(view):
+            return
+        yield start, body, body + size
+        start = body + size
+
+
+def lines(data: bytes | memoryview) -> Iterable[LogLine]:
+    """Decode all lines in stored bytes."""
+    return StreamLogsResponse.FromString(bytes(data)).lines
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(view: memoryview, position: int) -> tuple[int, int]:
+    """Return the value and the position behind it; position 0 = the bytes end within it."""
+    value = shift = 0
+    while position < len(view):
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+    return 0, 0

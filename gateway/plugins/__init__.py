@@ -1,0 +1,1 @@
+"""Connectors: found, launched, watched and spoken to."""

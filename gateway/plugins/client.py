@@ -1,0 +1,265 @@
+"""Makes calls to one process of a connector: with a deadline, the token, and the gateway's errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
+
+from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError
+from gateway.plugins.activity import Activity
+from gateway.plugins.channel import credentials, is_proven, open_channel
+from gateway.plugins.failures import Stranger
+from gateway.plugins.handshake import Tokens
+from gateway.plugins.model import Description
+from gateway.plugins.sessions import Sessions
+from gateway.plugins.status import to_gateway_error
+from gateway.plugins.troubles import Troubles
+from gateway.wire.description import description_from_proto
+from gateway.wire.time import duration_to_proto
+from peftstudio.connector.v1 import connector_service_pb2 as pb
+from peftstudio.connector.v1.connector_service_pb2_grpc import ConnectorServiceStub
+
+if TYPE_CHECKING:
+    from peftstudio.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub
+
+ADMIN_LIMIT = timedelta(seconds=10)
+"""For calls that ask only the process itself."""
+STREAM_LIMIT = timedelta(hours=1)
+"""For a stream as a whole: whoever reads it continues where it was cut."""
+IDLE_LIMIT = timedelta(seconds=30)
+"""Between two messages of a stream: the contract says one every 10 s."""
+
+_HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
+_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+Unary = Callable[["ConnectorServiceAsyncStub"], grpc.aio.UnaryUnaryMultiCallable[Request, Response]]
+Stream = Callable[["ConnectorServiceAsyncStub"], grpc.aio.UnaryStreamMultiCallable[Request, Response]]
+
+
+class ConnectorClient:
+    """Speaks to one generation of a connector. Every method raises `GatewayError` and nothing else."""
+
+    def __init__(
+        self,
+        connector_id: str,
+        generation: int,
+        socket: Path,
+        tokens: Tokens,
+        hide: Callable[[Iterable[str]], None],
+        on_trouble: Callable[[str], None] = lambda words: None,
+    ) -> None:
+        """Make a client; it connects with its first call.
+
+        Args:
+            connector_id: Which connector it is.
+            generation: Which of its processes.
+            socket: Where that listens.
+            tokens: How both prove who they are.
+            hide: Told every credential before it is sent, so that no log shows it.
+            on_trouble: Told what calls show of the platform's side, whenever that changes.
+
+        """
+        self.connector_id = connector_id
+        self.generation = generation
+        self.description = Description(name=connector_id)
+        """What the connector said of itself when it started."""
+        self.is_adopted = False
+        """Whether an earlier gateway launched the process."""
+        self.sessions = Sessions(self.connect)
+        self.activity = Activity()
+        self.troubles = Troubles(on_trouble)
+        self._tokens = tokens
+        self._hide = hide
+        self._metadata = credentials(tokens)
+        self._channel = open_channel(socket)
+        self._stub: ConnectorServiceAsyncStub = ConnectorServiceStub(self._channel)
+        self._health_channel: grpc.aio.Channel | None = None
+        self._lifeline: asyncio.Task[None] | None = None
+        self._check_health = _health_check(self._channel)
+
+    def serve_health_at(self, socket: Path) -> None:
+        """Ask for health at a socket of its own from now on."""
+        self._health_channel = open_channel(socket)
+        self._check_health = _health_check(self._health_channel)
+
+    async def call(
+        self,
+        pick: Unary[Request, Response],
+        request: Request,
+        limit: timedelta,
+        *,
+        wait_for_ready: bool = False,
+    ) -> Response:
+        """Make one unary call; it is never repeated."""
+        async with self._errors(request):
+            call = pick(self._stub)(
+                request, timeout=limit.total_seconds(), metadata=self._metadata, wait_for_ready=wait_for_ready
+            )
+            response = await call
+            if not is_proven(await call.initial_metadata(), self._tokens):
+                raise Stranger(self.connector_id)
+        return response
+
+    async def stream(self, pick: Stream[Request, Response], request: Request) -> AsyncGenerator[Response, None]:
+        """Yield a stream's messages; a silence of `IDLE_LIMIT` ends it with `PlatformTimeout`."""
+        call = pick(self._stub)(request, timeout=STREAM_LIMIT.total_seconds(), metadata=self._metadata)
+        is_checked = False
+        try:
+            async with self._errors(request, is_stream=True):
+                while (message := await self._read(call)) is not None:
+                    if not is_checked and not await self._is_ours(await call.initial_metadata()):
+                        raise Stranger(self.connector_id)
+                    is_checked = True
+                    self.activity.messages += 1
+                    yield message
+        finally:
+            # Leaving the loop alone would leave the call running at the other side.
+            call.cancel()
+
+    async def upload(self, parts: AsyncIterator[pb.UploadArtifactRequest]) -> str:
+        """Send an upload and return the registry's id of it."""
+        async with self._errors(pb.UploadArtifactRequest(), is_stream=True):
+            call = self._stub.UploadArtifact(parts, timeout=STREAM_LIMIT.total_seconds(), metadata=self._metadata)
+            try:
+                response = await call
+                if not await self._is_ours(await call.initial_metadata()):
+                    raise Stranger(self.connector_id)
+            finally:
+                call.cancel()
+        return response.artifact_id
+
+    async def describe(self, limit: timedelta) -> Description:
+        """Ask the connector what it is; the first call to a process, so it waits for the socket."""
+        response = await self.call(lambda stub: stub.Describe, pb.DescribeRequest(), limit, wait_for_ready=True)
+        try:
+            return description_from_proto(response)
+        except ValueError as error:
+            raise RemoteError(f"its description cannot be read: {error}", reason=Reason.BAD_UPSTREAM) from error
+
+    async def connect(self, connection_id: str, values: dict[str, str], limit: timedelta) -> str:
+        """Open a connection and return whose account it is."""
+        self._hide(values.values())
+        request = pb.ConnectRequest(connection_id=connection_id, credentials=values)
+        return (await self.call(lambda stub: stub.Connect, request, limit)).account
+
+    async def is_serving(self, limit: timedelta) -> bool | None:
+        """Ask for the process's health; None = no answer came in time."""
+        try:
+            answer: health_pb2.HealthCheckResponse = await self._check_health(
+                health_pb2.HealthCheckRequest(), timeout=limit.total_seconds(), wait_for_ready=True
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                return None
+            # Some languages' libraries have no health service; then an answer to Describe is the sign of life.
+            with suppress(GatewayError):
+                await self.describe(limit)
+                return True
+            return None
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def hold(self) -> None:
+        """Keep a health watch open, which is the lifeline of a process that an earlier gateway launched."""
+        self.is_adopted = True
+        self._lifeline = asyncio.create_task(self._watch_health())
+
+    async def _watch_health(self) -> None:
+        watch = self._channel.unary_stream(
+            _HEALTH_WATCH,
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        # A lifeline has no deadline: it lasts as long as the process.
+        call = watch(health_pb2.HealthCheckRequest(), wait_for_ready=True, metadata=self._metadata)
+        with suppress(grpc.aio.AioRpcError):
+            async for _ in call:
+                pass
+
+    async def shutdown(self, grace: timedelta) -> None:
+        """Ask the process to finish and end by itself."""
+        request = pb.ShutdownRequest(grace=duration_to_proto(grace))
+        await self.call(lambda stub: stub.Shutdown, request, min(grace, ADMIN_LIMIT))
+
+    async def close(self) -> None:
+        """Close the channel; calls under way end with `ConnectorDown`."""
+        await self.sessions.close()
+        if self._lifeline is not None:
+            self._lifeline.cancel()
+            await asyncio.gather(self._lifeline, return_exceptions=True)
+        if self._health_channel is not None:
+            await self._health_channel.close()
+        await self._channel.close()
+
+    async def _read(self, call: grpc.aio.UnaryStreamCall[Request, Response]) -> Response | None:
+        try:
+            async with asyncio.timeout(IDLE_LIMIT.total_seconds()):
+                message = await call.read()
+        except TimeoutError:
+            raise PlatformTimeout(f"connector {self.connector_id!r} sent nothing for {IDLE_LIMIT}") from None
+        # Its end is a mark of gRPC's own and no message.
+        return cast("Response", message) if isinstance(message, Message) else None
+
+    async def _is_ours(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> bool:
+        """Whether a stream's answer came from the process that was launched.
+
+        grpc.aio drops the initial metadata of a stream whose end arrives together with it. Then a unary call, which has
+        no such race, shows who is at the other end of the channel.
+        """
+        if is_proven(metadata, self._tokens):
+            return True
+        try:
+            await self.call(lambda stub: stub.Describe, pb.DescribeRequest(), ADMIN_LIMIT)
+        except GatewayError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _errors(self, request: Message, *, is_stream: bool = False) -> AsyncIterator[None]:
+        method = type(request).__name__.removesuffix("Request")
+        connection_id: str = getattr(request, "connection_id", "")
+        with self.activity.call(method):
+            try:
+                async with self._translated(method, is_stream=is_stream):
+                    yield
+            except GatewayError as error:
+                self.troubles.failed(connection_id, method, error)
+                raise
+            self.troubles.succeeded(connection_id, method)
+
+    @asynccontextmanager
+    async def _translated(self, method: str, *, is_stream: bool) -> AsyncIterator[None]:
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            metadata = error.initial_metadata()
+            proven = await self._is_ours(metadata) if is_stream else is_proven(metadata, self._tokens)
+            raise to_gateway_error(error, self.connector_id, method, is_proven=proven) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Closing a channel cancels its calls, and with them whoever awaits one (grpc#29248).
+            raise ConnectorDown(f"the process of connector {self.connector_id!r} ended during {method}") from None
+        except grpc.aio.UsageError as error:
+            raise ConnectorDown(f"the process of connector {self.connector_id!r} has ended") from error
+
+
+def _health_check(
+    channel: grpc.aio.Channel,
+) -> grpc.aio.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]:
+    return channel.unary_unary(
+        _HEALTH_CHECK,
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )

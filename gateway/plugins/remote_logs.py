@@ -1,0 +1,33 @@
+"""Reads a job's log from a connector."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from gateway.errors import ConnectorDown, PlatformTimeout
+from gateway.platform import SourceBatch
+from gateway.plugins import streams
+from gateway.plugins.calls import Caller
+from peftstudio.connector.v1 import connector_service_pb2 as pb
+
+
+async def read(caller: Caller, platform_job_id: str, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
+    """Yield what a log has behind a cursor or line; ends without `is_end` where the stream was cut.
+
+    Raises:
+        ConnectorDown: There is no process that could be asked. One that dies while it sends is a cut.
+
+    """
+    client = await caller.client()
+    request = pb.StreamLogsRequest(
+        connection_id=caller.connection_id, platform_job_id=platform_job_id, cursor=cursor, after_line=after_line
+    )
+    try:
+        async with aclosing(streams.read(caller, client, lambda stub: stub.StreamLogs, request)) as messages:
+            async for message in messages:
+                # A sign of life has none of these; it has done its work when it came.
+                if message.lines or message.cursor or message.end:
+                    yield SourceBatch(message.lines, message.cursor, message.end)
+    except (ConnectorDown, PlatformTimeout):
+        return

@@ -1,0 +1,159 @@
+"""Jobs, their events and their metrics, in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Integer, Row, Select, func, insert, literal_column, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from gateway.jobs.model import TERMINAL, Job, JobEvent, JobFilter, Metric
+from gateway.store import job_rows
+from gateway.store.database import Database
+from gateway.store.schema import job_events, jobs, metrics
+
+_OPEN = jobs.c.state.not_in([state.value for state in TERMINAL])
+
+_PLACE = literal_column("metrics.rowid", Integer)
+"""SQLite's own number of a row: it grows, and a point that is replaced keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A job as it now is, and where in the gateway's history it became so."""
+
+    job: Job
+    number: int
+
+
+class JobStore:
+    """Keep jobs. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def last_change(self) -> int:
+        """Return the number of the last change in the gateway's history; 0 = none."""
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.max(jobs.c.change))) or 0
+
+    async def insert(self, change: Change, event: JobEvent) -> None:
+        """Keep a new job with its first event."""
+        async with self._database.write() as connection:
+            await connection.execute(insert(jobs).values(job_rows.values(change.job, change.number)))
+            await connection.execute(insert(job_events).values(job_rows.event_values(event)))
+
+    async def update(self, change: Change, event: JobEvent | None) -> None:
+        """Keep a changed job, with the event that says why."""
+        async with self._database.write() as connection:
+            row = job_rows.values(change.job, change.number)
+            await connection.execute(update(jobs).where(jobs.c.id == change.job.id).values(row))
+            if event is not None:
+                await connection.execute(insert(job_events).values(job_rows.event_values(event)))
+
+    async def get(self, job_id: str) -> Job | None:
+        """Return one job."""
+        return await self._one(select(jobs).where(jobs.c.id == job_id))
+
+    async def by_request_id(self, request_id: str) -> Job | None:
+        """Return the job that was submitted under a request id."""
+        return await self._one(select(jobs).where(jobs.c.request_id == request_id))
+
+    async def open_jobs(self) -> list[Job]:
+        """Return all jobs that have not ended."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(jobs).where(_OPEN).order_by(jobs.c.id))
+            return [job_rows.job(row) for row in rows]
+
+    async def changed_since(self, number: int, job_filter: JobFilter) -> list[Change]:
+        """Return jobs that changed behind a point of history, in the order of their last change."""
+        query = _matching(select(jobs), job_filter).where(jobs.c.change > number).order_by(jobs.c.change)
+        return [change for change in await self._changes(query) if job_filter.matches(change.job)]
+
+    async def page(self, job_filter: JobFilter, after: str, size: int, *, ascending: bool) -> list[Job]:
+        """Return up to `size` jobs behind the job with id `after`, in the order of their submission."""
+        found: list[Job] = []
+        while True:
+            query = _matching(select(jobs), job_filter)
+            if after:
+                query = query.where(jobs.c.id > after if ascending else jobs.c.id < after)
+            query = query.order_by(jobs.c.id if ascending else jobs.c.id.desc()).limit(size)
+            batch = [change.job for change in await self._changes(query)]
+            # Labels are JSON and are compared here, so that a page may take more than one look.
+            found += [job for job in batch if job_filter.matches(job)]
+            if len(found) >= size or len(batch) < size:
+                return found[:size]
+            after = batch[-1].id
+
+    async def events(self, job_id: str, after_seq: int, limit: int) -> list[JobEvent]:
+        """Return events of a job behind one of them, oldest first."""
+        query = select(job_events).where(job_events.c.job_id == job_id, job_events.c.seq > after_seq)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.order_by(job_events.c.seq).limit(limit))
+            return [job_rows.event(row) for row in rows]
+
+    async def last_event(self, job_id: str, kinds: Collection[str]) -> JobEvent | None:
+        """Return a job's newest event of these kinds."""
+        query = select(job_events).where(job_events.c.job_id == job_id, job_events.c.kind.in_(kinds))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query.order_by(job_events.c.seq.desc()).limit(1))).first()
+            return None if row is None else job_rows.event(row)
+
+    async def last_event_seq(self, job_id: str) -> int:
+        """Return the number of a job's last event; 0 = none."""
+        async with self._database.read() as connection:
+            query = select(func.max(job_events.c.seq)).where(job_events.c.job_id == job_id)
+            return await connection.scalar(query) or 0
+
+    async def add_metrics(self, job_id: str, points: Sequence[Metric]) -> None:
+        """Keep metric points; one that is there already is replaced."""
+        if not points:
+            return
+        statement = upsert(metrics)
+        changed = {name: statement.excluded[name] for name in ("epoch", "value", "time")}
+        statement = statement.on_conflict_do_update(index_elements=list(metrics.primary_key), set_=changed)
+        async with self._database.write() as connection:
+            await connection.execute(statement, [job_rows.metric_values(job_id, point) for point in points])
+
+    async def metrics(self, job_id: str, names: Sequence[str], from_step: int) -> list[Metric]:
+        """Return metric points, by name, step and attempt."""
+        query = select(metrics).where(metrics.c.job_id == job_id, metrics.c.step >= from_step)
+        if names:
+            query = query.where(metrics.c.name.in_(names))
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.order_by(metrics.c.name, metrics.c.step, metrics.c.attempt))
+            return [job_rows.metric(row) for row in rows]
+
+    async def metrics_behind(
+        self, job_id: str, names: Sequence[str], place: int, limit: int
+    ) -> tuple[list[Metric], int]:
+        """Return points in the order in which they came, from behind a place on (0 = the first), and the next place."""
+        query = select(metrics, _PLACE.label("place")).where(metrics.c.job_id == job_id, place < _PLACE)
+        if names:
+            query = query.where(metrics.c.name.in_(names))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(_PLACE).limit(limit))).all()
+        return [job_rows.metric(row) for row in rows], int(rows[-1].place) if rows else place
+
+    async def _one(self, query: Select[tuple[object, ...]]) -> Job | None:
+        async with self._database.read() as connection:
+            row: Row[tuple[object, ...]] | None = (await connection.execute(query)).first()
+            return None if row is None else job_rows.job(row)
+
+    async def _changes(self, query: Select[tuple[object, ...]]) -> list[Change]:
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return [Change(job_rows.job(row), row.change) for row in rows]
+
+
+def _matching(query: Select[tuple[object, ...]], job_filter: JobFilter) -> Select[tuple[object, ...]]:
+    if job_filter.job_id:
+        query = query.where(jobs.c.id == job_filter.job_id)
+    if job_filter.connection_id:
+        query = query.where(jobs.c.connection_id == job_filter.connection_id)
+    if job_filter.connector_id:
+        query = query.where(jobs.c.connector_id == job_filter.connector_id)
+    if job_filter.states:
+        query = query.where(jobs.c.state.in_([state.value for state in job_filter.states]))
+    return query

@@ -1,0 +1,129 @@
+"""The ledger's tables. Every change here comes with a migration in `migrations/versions`.
+
+Times are microseconds since 1970 (UTC) in 64-bit integers: exact, sortable and the same on every database.
+Values that the gateway only keeps and hands on are JSON text.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("connector_id", String(64), nullable=False),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("account", Text, nullable=False, default=""),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False, default=""),
+    Column("credentials", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("verified_at", BigInteger),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("connection_id", String(64), nullable=False),
+    Column("connector_id", String(64), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("submission_token", String(64), nullable=False, unique=True),
+    Column("request_id", String(128), unique=True),
+    Column("request_hash", String(64), nullable=False, default=""),
+    Column("resource_id", Text, nullable=False, default=""),
+    Column("limits", Text, nullable=False, default="{}"),
+    Column("labels", Text, nullable=False, default="{}"),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("message", Text, nullable=False, default=""),
+    Column("raw_state", Text, nullable=False, default=""),
+    Column("platform_job_id", Text, nullable=False, default=""),
+    Column("attempt", Integer, nullable=False, default=1),
+    Column("revision", BigInteger, nullable=False, default=1),
+    Column("change", BigInteger, nullable=False),
+    Column("progress", Text),
+    Column("exit_code", Integer),
+    Column("resource_state", String(20), nullable=False),
+    Column("price", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("observed_at", BigInteger),
+    Column("last_error", Text, nullable=False, default=""),
+    Column("last_log_seq", BigInteger, nullable=False, default=0),
+    Column("metrics_cursor", Text, nullable=False, default=""),
+    Index("jobs_by_state", "state"),
+    Index("jobs_by_connection", "connection_id"),
+    Index("jobs_by_change", "change"),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("time", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("epoch", Float, nullable=False),
+    # Text, because SQLite turns NaN into NULL.
+    Column("value", String(32), nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("id", String(512), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("size", BigInteger),
+    Column("sha256", String(64), nullable=False, default=""),
+    Column("etag", Text, nullable=False, default=""),
+    Column("state", String(16), nullable=False),
+    Column("unsafe", Integer, nullable=False, default=0),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("connection_id", String(64), nullable=False, default=""),
+    Column("metadata", Text, nullable=False, default="{}"),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+disabled_connectors = Table(
+    "disabled_connectors",
+    metadata,
+    Column("connector_id", String(64), primary_key=True),
+)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from gateway.artifacts.blobs import Blobs
+from gateway.artifacts.model import CHUNK_BYTES
+from gateway.errors import NotReady, StorageFull
+
+pytestmark = pytest.mark.unit
+
+
+async def test_what_downloads_left_is_deleted_at_the_start_and_uploads_stay(tmp_path: Path) -> None:
+    incoming = (await Blobs.open(tmp_path)).incoming
+    (incoming / "fill-1.part").write_bytes(b"x")
+    (incoming / "upload-1.part").write_bytes(b"x")
+    await Blobs.open(tmp_path)
+    assert [path.name for path in incoming.iterdir()] == ["upload-1.part"]
+
+
+async def test_a_blob_is_read_in_chunks_from_any_offset(tmp_path: Path) -> None:
+    blobs = await Blobs.open(tmp_path)
+    data = bytes(CHUNK_BYTES * 2 + 5)
+    part = blobs.part()
+    part.create()
+    part.write(data)
+    part.finish(blobs.path(part.sha256))
+    digest = hashlib.sha256(data).hexdigest()
+    assert await blobs.size(digest) == len(data)
+    assert [(piece.offset, len(piece.data)) async for piece in blobs.read(digest, 5)] == [
+        (5, CHUNK_BYTES),
+        (CHUNK_BYTES + 5, CHUNK_BYTES),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "A" * 64, "a" * 63])
+async def test_nothing_but_a_checksum_is_a_path_in_the_store(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="not a SHA-256"):
+        Blobs(tmp_path).path(name)
+
+
+async def test_a_blob_that_has_left_says_to_ask_again(tmp_path: Path) -> None:
+    with pytest.raises(NotReady):
+        _ = [piece async for piece in Blobs(tmp_path).read("a" * 64)]
+
+
+async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "incoming").write_bytes(b"a file where the folder should be")
+    with pytest.raises(StorageFull):
+        Blobs(tmp_path).part().create()

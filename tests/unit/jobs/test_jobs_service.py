@@ -1,0 +1,163 @@
+"""What clients can do with jobs, while things go wrong around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from gateway.catalog.model import Price
+from gateway.connections.model import Connection
+from gateway.errors import ConnectorDown, Unsupported
+from gateway.jobs import service
+from gateway.jobs.attendant import Surroundings
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.model import JobEvent, JobState
+from gateway.jobs.order import Orders
+from gateway.jobs.service import Jobs, Wish
+from gateway.jobs.submitter import Submitter
+from gateway.jobs.tracker import Tracker
+from gateway.logs.store import LogStore
+from gateway.plugins.model import Description
+from gateway.store.database import Database
+from gateway.store.jobs import Change, JobStore
+from tests.support.clocks import NOON, FakeClock
+from tests.support.fake_platform import FakePlatform, hourly
+from tests.support.log_source import OnePlatform
+from tests.unit.jobs.test_states import JOB
+from tests.unit.jobs.test_submitter import NoShelf
+
+pytestmark = pytest.mark.unit
+
+RUNNING = replace(JOB, state=JobState.RUNNING, platform_job_id="remote-1")
+
+
+@dataclass
+class Described(FakePlatform):
+    """A platform behind a connector that may be down, and can do what it says."""
+
+    capabilities: frozenset[str] = frozenset({"cancel_job"})
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    is_gone: bool = False
+
+    async def describe(self) -> Description:
+        """Say what it can do, unless it is down."""
+        if self.is_gone:
+            raise ConnectorDown("the process does not run")
+        await self.answers.wait()
+        return Description(name="described", capabilities=self.capabilities)
+
+
+async def nothing(*_: str) -> list[str]:
+    return []
+
+
+@asynccontextmanager
+async def jobs(ledger: Ledger, platform: FakePlatform, folder: Path) -> AsyncIterator[tuple[Jobs, Tracker]]:
+    platforms, clock, orders = OnePlatform(platform), FakeClock(), Orders(NoShelf())
+
+    async def find_connection(_: str) -> Connection:
+        return Connection(id="conn-1", connector_id="fake", name="fake", created_at=NOON)
+
+    async def find_price(_: str, resource_id: str) -> Price:
+        return hourly(resource_id, 1)
+
+    tracker = Tracker(
+        Surroundings(
+            ledger=ledger,
+            submitter=Submitter(ledger, platforms, orders, clock),
+            platforms=platforms,
+            logs=LogStore(folder),
+            clock=clock,
+            secrets=nothing,
+            list_artifacts=nothing,
+            note_rejected=nothing,
+        )
+    )
+    made = Jobs(
+        ledger=ledger,
+        tracker=tracker,
+        platforms=platforms,
+        clock=clock,
+        find_connection=find_connection,
+        find_price=find_price,
+        orders=orders,
+    )
+    try:
+        yield made, tracker
+    finally:
+        await tracker.stop()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - one turn of the loop at a time
+            await asyncio.sleep(0)
+
+
+async def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_no_job_that_nobody_attends(
+    database: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    stored, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(JobStore):
+        async def insert(self, change: Change, event: JobEvent) -> None:
+            await super().insert(change, event)
+            stored.set()
+            await go_on.wait()
+
+    ledger = Ledger(Slow(database), clock)
+    await ledger.load()
+    platform = FakePlatform()
+    async with jobs(ledger, platform, tmp_path) as (made, _):
+        wish = Wish(connection_id="conn-1", config=JOB.config, request_id="wish-1")
+        submitting = asyncio.create_task(made.submit(wish, dry_run=False))
+        await until(stored.is_set)
+        submitting.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await submitting
+        again, replayed = await made.submit(wish, dry_run=False)
+        assert replayed
+        await until(lambda: bool(platform.jobs))
+        assert [order.job_id for order in platform.jobs.values()] == [again.id]
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_a_cancel_is_kept_although_the_connector_is_down_or_silent(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
+) -> None:
+    monkeypatch.setattr(service, "DESCRIBE_SECONDS", 0.0)
+    await ledger.add(RUNNING)
+    async with jobs(ledger, Described(is_gone=is_gone), tmp_path) as (made, _), asyncio.timeout(10):
+        assert (await made.cancel(JOB.id)).state is JobState.CANCELLING
+
+
+async def test_a_cancel_does_not_wait_long_for_a_platform_that_hangs(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(Described):
+        async def cancel(self, platform_job_id: str) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(service, "CANCEL_SECONDS", 0.0)
+    await ledger.add(RUNNING)
+    platform = Hanging()
+    platform.answers.set()
+    async with jobs(ledger, platform, tmp_path) as (made, _), asyncio.timeout(10):
+        assert (await made.cancel(JOB.id)).state is JobState.CANCELLING
+
+
+async def test_a_cancel_that_the_connector_cannot_do_is_refused_and_not_kept(ledger: Ledger, tmp_path: Path) -> None:
+    await ledger.add(RUNNING)
+    platform = Described(capabilities=frozenset())
+    platform.answers.set()
+    async with jobs(ledger, platform, tmp_path) as (made, _):
+        with pytest.raises(Unsupported):
+            await made.cancel(JOB.id)
+    assert (await ledger.get(JOB.id)).state is JobState.RUNNING

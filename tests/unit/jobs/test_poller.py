@@ -1,0 +1,227 @@
+"""What a look at a platform may change, and what it must not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from gateway.errors import GatewayError, NotFound, Reason, RemoteError
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.model import Job, JobReason, JobState, Metric, Observation, Progress, ResourceState
+from gateway.jobs.poller import LOST_SECONDS, Poller
+from gateway.platform import Platform, Platforms
+from gateway.plugins.model import Description
+from tests.support.clocks import NOON, FakeClock
+from tests.support.fake_platform import FakePlatform
+from tests.support.log_source import OnePlatform
+from tests.unit.jobs.test_states import JOB
+
+pytestmark = pytest.mark.unit
+
+RUNNING = replace(JOB, state=JobState.RUNNING, platform_job_id="remote-1")
+
+
+@dataclass
+class Watched(FakePlatform):
+    """A platform that shows what it is told to show."""
+
+    shows: Observation | Exception = field(default_factory=lambda: Observation(state=JobState.RUNNING))
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    waits: bool = False
+
+    async def look(self, platform_job_ids: Sequence[str]) -> Mapping[str, Observation | Exception]:
+        """Show it."""
+        self.calls.append("look")
+        if self.waits:
+            await self.gate.wait()
+        return dict.fromkeys(platform_job_ids, self.shows)
+
+
+@dataclass
+class Heard:
+    """What the poller told."""
+
+    ended: list[tuple[Job, Observation]] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+
+    def on_ended(self, job: Job, seen: Observation) -> None:
+        self.ended.append((job, seen))
+
+    async def on_rejected(self, connection_id: str, message: str) -> None:
+        self.rejected.append((connection_id, message))
+
+
+def poller(
+    ledger: Ledger,
+    platform: FakePlatform,
+    heard: Heard,
+    clock: FakeClock | None = None,
+    platforms: Platforms | None = None,
+) -> Poller:
+    return Poller(
+        "conn-1",
+        ledger=ledger,
+        platforms=platforms or OnePlatform(platform),
+        clock=clock or FakeClock(),
+        on_ended=heard.on_ended,
+        on_rejected=heard.on_rejected,
+    )
+
+
+@pytest.mark.parametrize("reason", sorted(Reason))
+async def test_no_error_of_a_look_ever_changes_a_jobs_state(ledger: Ledger, reason: Reason) -> None:
+    await ledger.add(RUNNING)
+    await poller(ledger, Watched(shows=GatewayError("no", reason=reason)), Heard()).look()
+    job = await ledger.get(JOB.id)
+    assert job.state is JobState.RUNNING
+    assert job.last_error == f"{reason}: no"
+
+
+async def test_a_look_that_succeeds_ends_the_staleness(ledger: Ledger) -> None:
+    await ledger.add(replace(RUNNING, last_error="PLATFORM_UNAVAILABLE: no"))
+    await poller(ledger, Watched(), Heard()).look()
+    job = await ledger.get(JOB.id)
+    assert (job.last_error, job.observed_at) == ("", NOON)
+
+
+async def test_rejected_credentials_are_told(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+    heard = Heard()
+    await poller(ledger, Watched(shows=GatewayError("401", reason=Reason.CREDENTIALS_REJECTED)), heard).look()
+    assert heard.rejected == [("conn-1", "401")]
+
+
+async def test_an_end_is_told_and_not_yet_applied_because_the_log_comes_first(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+    heard = Heard()
+    await poller(ledger, Watched(shows=Observation(state=JobState.SUCCEEDED)), heard).look()
+    assert [seen.state for _, seen in heard.ended] == [JobState.SUCCEEDED]
+    assert (await ledger.get(JOB.id)).state is JobState.RUNNING
+
+
+async def test_looks_at_the_same_time_are_one_call(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+    platform = Watched(waits=True)
+    looking = poller(ledger, platform, Heard())
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for _ in range(20):
+            tasks.create_task(looking.look())
+        while not platform.calls:  # noqa: ASYNC110 - one turn of the loop at a time
+            await asyncio.sleep(0)
+        platform.gate.set()
+    assert platform.calls == ["look"]
+
+
+async def test_without_open_jobs_nobody_is_asked_anything(ledger: Ledger) -> None:
+    @dataclass
+    class Nobody:
+        asked: int = 0
+
+        async def platform(self, connection_id: str) -> Platform:
+            self.asked += 1
+            raise NotImplementedError
+
+    nobody, heard = Nobody(), Heard()
+    idle = Poller(
+        "conn-1",
+        ledger=ledger,
+        platforms=nobody,
+        clock=FakeClock(),
+        on_ended=heard.on_ended,
+        on_rejected=heard.on_rejected,
+    )
+    running = asyncio.create_task(idle.run())
+    for _ in range(10):
+        idle.poke()
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert nobody.asked == 0
+
+
+DENIED = RemoteError("no such job", reason=Reason.NOT_FOUND)
+
+
+async def test_a_job_that_its_platform_denies_for_long_is_lost(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+    heard, clock = Heard(), FakeClock()
+    looking = poller(ledger, Watched(shows=DENIED), heard, clock)
+    await looking.look()
+    clock.advance(LOST_SECONDS - 1)
+    await looking.look()
+    assert heard.ended == []
+    clock.advance(1)
+    await looking.look()
+    assert [(seen.state, seen.reason) for _, seen in heard.ended] == [(JobState.FAILED, JobReason.LOST)]
+
+
+async def test_one_look_that_finds_the_job_again_begins_the_time_anew(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+    heard, clock, platform = Heard(), FakeClock(), Watched(shows=DENIED)
+    looking = poller(ledger, platform, heard, clock)
+    for shows in (DENIED, Observation(state=JobState.RUNNING), DENIED, GatewayError("?", reason=Reason.NOT_FOUND)):
+        platform.shows = shows
+        await looking.look()
+        clock.advance(LOST_SECONDS * 2)
+    platform.shows = DENIED
+    await looking.look()
+    assert heard.ended == []
+
+
+async def test_a_job_that_is_denied_while_it_is_cancelled_is_cancelled(ledger: Ledger) -> None:
+    await ledger.add(replace(RUNNING, state=JobState.CANCELLING))
+    heard, clock = Heard(), FakeClock()
+    looking = poller(ledger, Watched(shows=DENIED), heard, clock)
+    await looking.look()
+    clock.advance(LOST_SECONDS)
+    await looking.look()
+    assert [seen.state for _, seen in heard.ended] == [JobState.CANCELLED]
+
+
+async def test_jobs_of_a_connection_that_is_gone_end_and_say_that_they_may_still_run(ledger: Ledger) -> None:
+    class Gone(OnePlatform):
+        async def platform(self, connection_id: str) -> FakePlatform:
+            raise NotFound("connection", connection_id)
+
+    await ledger.add(RUNNING)
+    heard = Heard()
+    await poller(ledger, Watched(), heard, platforms=Gone(Watched())).look()
+    ((_, seen),) = heard.ended
+    assert (seen.state, seen.reason, seen.resource_state) == (JobState.FAILED, JobReason.LOST, ResourceState.UNKNOWN)
+    assert "remote-1" in seen.message
+
+
+async def test_metrics_that_do_not_come_hold_up_neither_other_jobs_nor_the_end(ledger: Ledger) -> None:
+    @dataclass
+    class Stuck(Watched):
+        async def describe(self) -> Description:
+            return Description(name="stuck", capabilities=frozenset({"get_metrics"}))
+
+        async def metrics(self, platform_job_id: str, cursor: str) -> tuple[list[Metric], str]:
+            if platform_job_id == "remote-1":
+                await self.gate.wait()
+            raise GatewayError("no", reason=Reason.PLATFORM_TIMEOUT)
+
+        async def look(self, platform_job_ids: Sequence[str]) -> Mapping[str, Observation | Exception]:
+            return {
+                "remote-1": Observation(state=JobState.RUNNING),
+                "remote-2": Observation(state=JobState.SUCCEEDED),
+                "remote-3": Observation(state=JobState.RUNNING, progress=Progress(step=7)),
+            }
+
+    for number in (1, 2, 3):
+        named = replace(RUNNING, id=f"job-{number}", platform_job_id=f"remote-{number}", submission_token=str(number))
+        await ledger.add(named)
+    platform, heard = Stuck(), Heard()
+    looking = asyncio.create_task(poller(ledger, platform, heard).look())
+    async with asyncio.timeout(5):
+        while not heard.ended:  # noqa: ASYNC110 - one turn of the loop at a time
+            await asyncio.sleep(0)
+        assert (await ledger.get("job-3")).progress == Progress(step=7)
+        assert not looking.done()
+        platform.gate.set()
+        await looking
+    assert [job.id for job, _ in heard.ended] == ["job-2"]

@@ -1,0 +1,205 @@
+"""At most one remote job for one wish, whatever breaks on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import GatewayError, Reason, StorageFull
+from gateway.jobs import states, submitter
+from gateway.jobs.ledger import Ledger
+from gateway.jobs.model import Job, JobReason, JobState
+from gateway.jobs.order import Orders
+from gateway.jobs.states import Step
+from gateway.jobs.submitter import Submitter
+from gateway.platform import SubmitOrder
+from gateway.plugins.model import Description, SubmitSafety
+from tests.support.clocks import FakeClock
+from tests.support.fake_platform import FakePlatform
+from tests.support.log_source import OnePlatform
+from tests.unit.jobs.test_states import JOB
+
+pytestmark = pytest.mark.unit
+
+
+@dataclass
+class Renting(FakePlatform):
+    """A platform that loses answers: before the job was made, or after it."""
+
+    safety: SubmitSafety = SubmitSafety.NONE
+    failures: list[tuple[str, Reason]] = field(default_factory=list)
+    """One is taken by each submission: when it fails, and how."""
+    made: int = 0
+
+    async def describe(self) -> Description:
+        """Say how safe a submission is."""
+        return Description(name="renting", submit_safety=self.safety)
+
+    async def submit(self, order: SubmitOrder) -> str:
+        """Make a machine, or fail before or after it."""
+        self.calls.append("submit")
+        when, reason = self.failures.pop(0) if self.failures else ("never", Reason.QUOTA)
+        if when == "before":
+            raise GatewayError("refused", reason=reason)
+        is_known = self.safety is SubmitSafety.KEYED and await self.find(order.submission_token)
+        if not is_known:
+            self.made += 1
+        self.jobs["remote-1"] = order
+        if when == "after":
+            raise GatewayError("the answer was lost", reason=reason)
+        return "remote-1"
+
+
+class NoShelf:
+    """Has no datasets."""
+
+    async def resolve(self, uri: str) -> Path:
+        """Find nothing."""
+        raise NotImplementedError(uri)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once: what is tested is what is done, not when."""
+    monkeypatch.setattr(submitter, "RETRY_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(submitter, "RETRY_CAP_SECONDS", 0.0)
+    monkeypatch.setattr(submitter, "LOOK_AFTER_SECONDS", (0.0, 0.0))
+
+
+async def run(ledger: Ledger, platform: FakePlatform) -> Job:
+    async with asyncio.timeout(10):
+        return await Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock()).run(JOB.id)
+
+
+@pytest.mark.parametrize("safety", [SubmitSafety.KEYED, SubmitSafety.FINDABLE])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lost_answer_makes_one_machine_where_the_platform_can_tell(
+    ledger: Ledger, safety: SubmitSafety, when: str
+) -> None:
+    await ledger.add(JOB)
+    platform = Renting(safety=safety, failures=[(when, Reason.PLATFORM_TIMEOUT)])
+    job = await run(ledger, platform)
+    assert (job.state, job.platform_job_id, platform.made) == (JobState.QUEUED, "remote-1", 1)
+
+
+async def test_a_lost_answer_fails_the_job_rather_than_rent_twice_where_nobody_can_tell(ledger: Ledger) -> None:
+    await ledger.add(JOB)
+    platform = Renting(failures=[("after", Reason.PLATFORM_TIMEOUT)])
+    job = await run(ledger, platform)
+    assert (job.state, job.reason) == (JobState.FAILED, JobReason.SUBMIT_AMBIGUOUS)
+    assert JOB.submission_token in job.message
+    assert platform.made == 1
+
+
+@pytest.mark.parametrize("reason", [Reason.RATE_LIMITED, Reason.OVERLOADED])
+async def test_a_refusal_that_says_come_back_is_not_ambiguous(ledger: Ledger, reason: Reason) -> None:
+    await ledger.add(JOB)
+    platform = Renting(failures=[("before", reason)] * 3)
+    assert (await run(ledger, platform)).state is JobState.QUEUED
+    assert (platform.made, platform.count("submit")) == (1, 4)
+
+
+async def test_a_gateway_that_was_killed_during_the_call_looks_before_it_calls_again(ledger: Ledger) -> None:
+    await ledger.add(JOB)
+    platform = Renting(safety=SubmitSafety.FINDABLE)
+    await ledger.change(JOB.id, lambda now: states.Step(now, "submit_started", "the platform is called"))
+    await platform.submit(await Orders(NoShelf()).make(JOB))
+    job = await run(ledger, platform)
+    assert (job.platform_job_id, platform.made, platform.count("submit")) == ("remote-1", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (Reason.INVALID_CONFIG, JobReason.CONFIG_REJECTED),
+        (Reason.CREDENTIALS_REJECTED, JobReason.AUTH_REVOKED),
+        (Reason.INSUFFICIENT_CREDITS, JobReason.CREDITS_EXHAUSTED),
+        (Reason.NO_CAPACITY, JobReason.NO_CAPACITY),
+    ],
+)
+async def test_a_final_refusal_fails_the_job_with_its_reason(ledger: Ledger, reason: Reason, why: JobReason) -> None:
+    await ledger.add(JOB)
+    job = await run(ledger, Renting(failures=[("before", reason)]))
+    assert (job.state, job.reason, job.message) == (JobState.FAILED, why, "refused")
+
+
+async def test_a_job_that_was_cancelled_before_it_was_submitted_is_never_submitted(ledger: Ledger) -> None:
+    await ledger.add(JOB)
+    await ledger.change(JOB.id, lambda now: states.request_cancel(now, JobReason.CANCELLED_BY_USER, "no"))
+    platform = Renting(safety=SubmitSafety.KEYED)
+    job = await run(ledger, platform)
+    assert (job.state, platform.made) == (JobState.CANCELLED, 0)
+
+
+async def test_a_dataset_that_is_gone_fails_the_job_with_its_name(ledger: Ledger) -> None:
+    class Empty(NoShelf):
+        async def resolve(self, uri: str) -> Path:
+            from gateway.errors import NotFound
+
+            raise NotFound("dataset", uri)
+
+    await ledger.add(replace(JOB, config=replace(JOB.config, dataset_uri="upload://abc")))
+    async with asyncio.timeout(10):
+        job = await Submitter(ledger, OnePlatform(Renting()), Orders(Empty()), FakeClock()).run(JOB.id)
+    assert (job.state, job.reason) == (JobState.FAILED, JobReason.CONFIG_REJECTED)
+    assert "upload://abc" in job.message
+
+
+async def test_a_thousand_refusals_do_not_make_a_submission_ambiguous(ledger: Ledger) -> None:
+    await ledger.add(JOB)
+    platform = Renting(failures=[("before", Reason.RATE_LIMITED)] * 510)
+    job = await run(ledger, platform)
+    assert (job.state, platform.made) == (JobState.QUEUED, 1)
+
+
+async def test_a_disk_that_is_full_for_a_moment_when_the_platform_accepts_fails_no_job(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ledger.add(JOB)
+    platform = Renting(safety=SubmitSafety.KEYED)
+    change = ledger.change
+    failed: list[str] = []
+
+    async def full_once(job_id: str, apply: Callable[[Job], Step]) -> Job:
+        if platform.made and not failed:
+            failed.append(job_id)
+            raise StorageFull("the ledger cannot be written")
+        return await change(job_id, apply)
+
+    monkeypatch.setattr(ledger, "change", full_once)
+    job = await run(ledger, platform)
+    assert failed
+    assert (job.state, job.platform_job_id, platform.made) == (JobState.QUEUED, "remote-1", 1)
+
+
+async def test_what_is_wanted_of_one_job_hurries_no_other_that_waits(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitter, "RETRY_FIRST_SECONDS", 60.0)
+    monkeypatch.setattr(submitter, "RETRY_CAP_SECONDS", 60.0)
+    other = replace(JOB, id="job-2", submission_token="peft-2")
+    await ledger.add(JOB)
+    await ledger.add(other)
+    platform = Renting(failures=[("before", Reason.RATE_LIMITED)] * 10)
+    one = Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock())
+
+    async def is_waiting(job_id: str) -> bool:
+        return bool((await ledger.get(job_id)).last_error)
+
+    async with asyncio.timeout(10):
+        tasks = [asyncio.create_task(one.run(job_id)) for job_id in (JOB.id, other.id)]
+        while not (await is_waiting(JOB.id) and await is_waiting(other.id)):  # noqa: ASYNC110 - one turn of the loop
+            await asyncio.sleep(0)
+        await ledger.change(other.id, lambda now: states.request_cancel(now, JobReason.CANCELLED_BY_USER, "no"))
+        one.wake()
+        assert (await tasks[1]).state is JobState.CANCELLED
+        for _ in range(50):
+            # As many turns and reads as another try would take.
+            await ledger.events(JOB.id, 0, 10)
+    assert platform.count("submit") == 2
+    tasks[0].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

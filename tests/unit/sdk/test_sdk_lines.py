@@ -1,0 +1,48 @@
+"""Cutting what an author yields into lines."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector_sdk._lines import LineFolder
+
+pytestmark = pytest.mark.unit
+
+
+def _lines(*items: object) -> list[str]:
+    folder = LineFolder()
+    return [line for item in items for line in folder.feed(item)] + folder.finish()
+
+
+@pytest.mark.parametrize(
+    ("items", "lines"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["a\n", "b\n"], ["a", "b"]),
+        (["a\nb"], ["a", "b"]),
+        (["a\n\nb\n"], ["a", "", "b"]),
+        (["", "\n"], ["", ""]),
+        (["a\r\n", "b\r\n"], ["a", "b"]),
+        (["a\r", "\nb"], ["a", "b"]),
+        (["1%\r2%\r3%"], ["3%"]),
+        (["1%\r", "2%\r", "3%\r"], ["3%"]),
+        (["\r1%", "\r2%", "done"], ["2%", "done"]),
+        (["\r"], [""]),
+        ([b"\xff"], ["�"]),
+        ([7], ["7"]),
+    ],
+)
+def test_items_become_lines(items: list[object], lines: list[str]) -> None:
+    assert _lines(*items) == lines
+
+
+@given(st.lists(st.text(alphabet="ab\r\n", max_size=6), max_size=12))
+def test_no_line_has_a_line_end_in_it_and_a_replay_gives_the_same(items: list[str]) -> None:
+    lines = _lines(*items)
+    assert lines == _lines(*items)
+    assert not any(mark in line for line in lines for mark in "\r\n")
+
+
+@given(st.lists(st.text(alphabet="abc \n", max_size=6), max_size=12))
+def test_without_carriage_returns_every_character_arrives(items: list[str]) -> None:
+    assert "".join(_lines(*items)) == "".join(items).replace("\n", "")
