@@ -99,10 +99,11 @@ class Attendant:
                 task.cancel()
             await self._finalize(seen)
             collector.job_ended()
-            _, unfinished = await asyncio.wait([collecting], timeout=DRAIN_SECONDS)
+            await asyncio.wait([collecting], timeout=DRAIN_SECONDS)
+            is_complete = collecting.done() and not collecting.cancelled()
             collecting.cancel()
         await self._look_at_artifacts(seen)
-        return await self._announce(seen, job_log), not unfinished
+        return await self._announce(seen, job_log), is_complete
 
     async def _finalize(self, seen: Observation) -> None:
         """Show that the job is over but for its log and its files."""

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 
 import structlog
 
+from gateway.cancellation import only_own_cancellation
 from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.model import Job, Observation
 from gateway.jobs.poller import Poller
@@ -83,7 +84,8 @@ class Tracker:
     async def _run_attendant(self, job_id: str) -> None:
         while True:
             try:
-                await self._attendants[job_id].run()
+                with only_own_cancellation(_stray):
+                    await self._attendants[job_id].run()
                 del self._attendants[job_id]
                 return
             except Exception:
@@ -95,7 +97,12 @@ class Tracker:
     async def _run_poller(self, connection_id: str) -> None:
         while True:
             try:
-                await self._pollers[connection_id].run()
+                with only_own_cancellation(_stray):
+                    await self._pollers[connection_id].run()
             except Exception:
                 log.exception("poller failed", connection_id=connection_id)
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _stray() -> RuntimeError:
+    return RuntimeError("a cancellation that nobody asked for")

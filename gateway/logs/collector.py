@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Collection
 import structlog
 
 from gateway.backoff import Backoff
+from gateway.cancellation import only_own_cancellation
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Reason
+from gateway.errors import ConnectorDown, GatewayError, Reason
 from gateway.jobs.model import Job
 from gateway.logs.intake import Redact, prepare, redactor
 from gateway.logs.store import JobLog
@@ -68,12 +69,13 @@ class Collector:
 
     async def _is_read_to_end(self) -> bool:
         try:
-            platform = await self._platforms.platform(self._job.connection_id)
-            source = (await platform.describe()).log_source
-            # Credentials may have been rotated; a job that began with the old ones may still show those.
-            self._secrets.update(await self._load_secrets(self._job.connection_id))
-            self._redact = redactor(self._secrets)
-            return await self._read(platform, source)
+            with only_own_cancellation(lambda: ConnectorDown("the connector's process ended")):
+                platform = await self._platforms.platform(self._job.connection_id)
+                source = (await platform.describe()).log_source
+                # Credentials may have been rotated; a job that began with the old ones may still show those.
+                self._secrets.update(await self._load_secrets(self._job.connection_id))
+                self._redact = redactor(self._secrets)
+                return await self._read(platform, source)
         except GatewayError as error:
             if error.reason is Reason.UNSUPPORTED:
                 return True

@@ -14,6 +14,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
+from gateway.cancellation import only_own_cancellation
 from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError
 from gateway.plugins.activity import Activity
 from gateway.plugins.channel import credentials, is_proven, open_channel
@@ -156,9 +157,12 @@ class ConnectorClient:
     async def is_serving(self, limit: timedelta) -> bool | None:
         """Ask for the process's health; None = no answer came in time."""
         try:
-            answer: health_pb2.HealthCheckResponse = await self._check_health(
-                health_pb2.HealthCheckRequest(), timeout=limit.total_seconds(), wait_for_ready=True
-            )
+            with only_own_cancellation(lambda: self._ended("during a health call")):
+                answer: health_pb2.HealthCheckResponse = await self._check_health(
+                    health_pb2.HealthCheckRequest(), timeout=limit.total_seconds(), wait_for_ready=True
+                )
+        except (ConnectorDown, grpc.aio.UsageError):
+            return None
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                 return None
@@ -240,19 +244,17 @@ class ConnectorClient:
     @asynccontextmanager
     async def _translated(self, method: str, *, is_stream: bool) -> AsyncIterator[None]:
         try:
-            yield
+            with only_own_cancellation(lambda: self._ended(f"during {method}")):
+                yield
         except grpc.aio.AioRpcError as error:
             metadata = error.initial_metadata()
             proven = await self._is_ours(metadata) if is_stream else is_proven(metadata, self._tokens)
             raise to_gateway_error(error, self.connector_id, method, is_proven=proven) from error
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # Closing a channel cancels its calls, and with them whoever awaits one (grpc#29248).
-            raise ConnectorDown(f"the process of connector {self.connector_id!r} ended during {method}") from None
         except grpc.aio.UsageError as error:
-            raise ConnectorDown(f"the process of connector {self.connector_id!r} has ended") from error
+            raise self._ended("before the call") from error
+
+    def _ended(self, when: str) -> ConnectorDown:
+        return ConnectorDown(f"the process of connector {self.connector_id!r} ended {when}")
 
 
 def _health_check(

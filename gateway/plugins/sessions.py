@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Protocol
 
+from gateway.cancellation import only_own_cancellation
+from gateway.errors import ConnectorDown
+
 CONNECT_LIMIT = timedelta(seconds=30)
 """For Connect, which asks the platform."""
 
@@ -37,7 +40,7 @@ class Sessions:
         """Open a connection, unless that was done since `seen` was counted.
 
         Raises:
-            GatewayError: The connector refused, or the credentials cannot be loaded.
+            GatewayError: The connector refused, its process ended, or the credentials cannot be loaded.
 
         """
         if self.count(connection_id) != seen:
@@ -48,7 +51,8 @@ class Sessions:
             task.add_done_callback(_look_at)
             self._opening[connection_id] = task
         # One caller that gives up must not take the others' connection away.
-        await asyncio.shield(task)
+        with only_own_cancellation(_closed):
+            await asyncio.shield(task)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -64,6 +68,10 @@ class Sessions:
             return account
         finally:
             del self._opening[connection_id]
+
+
+def _closed() -> ConnectorDown:
+    return ConnectorDown("the connector's process ended while the connection was opened in it")
 
 
 def _look_at(task: asyncio.Task[str]) -> None:

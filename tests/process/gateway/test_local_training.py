@@ -20,7 +20,9 @@ from tests.process.gateway.conftest import ended, eventually, follow
 from tests.support.gateway_process import GatewayProcess, Stubs
 from tests.support.tiny_model import make_tiny_model, pair_rows, write_jsonl
 
-pytestmark = pytest.mark.process
+# A cold import of torch takes a minute on a busy machine.
+pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+START_SECONDS = 180
 
 STEPS = 200
 
@@ -46,7 +48,7 @@ async def reaches(stubs: Stubs, job_id: str, state: JobState.ValueType, step: in
         job = (await stubs.jobs.GetJob(jobs_service_pb2.GetJobRequest(job_id=job_id), timeout=10)).job
         return job.state == state and job.progress.step >= step
 
-    await eventually(look, seconds=60)
+    await eventually(look, seconds=START_SECONDS)
 
 
 async def kill_connector(stubs: Stubs) -> None:
