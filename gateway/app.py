@@ -173,6 +173,7 @@ def _connectors(settings: Settings, database: Database, ledger: Ledger) -> Conne
     )
     return Connectors(
         find=finder.find,
+        places=(*finder.roots, finder.settings_path),
         incubator=incubator,
         disabled=DisabledConnectors(database),
         parallel_starts=max(2, os.cpu_count() or 1),

@@ -86,6 +86,7 @@ def status_to_proto(status: ConnectorStatus) -> pb.Connector:
         memory_bytes=status.memory_bytes,
         cpu_seconds=status.cpu_seconds,
         digest=status.digest,
+        reload=status.reload,
     )
     if (said := status.description) is not None:
         connector.display_name = said.display_name or status.display_name

@@ -39,7 +39,7 @@ def unadoptable(turn: Turn, *, is_proven: bool, why: str) -> None:
         turn.move(ConnectorState.REAPING, why, limit=turn.limits.kill)
         kill(turn)
         return
-    turn.decide(Forget())
+    turn.decide(Forget(turn.condition.generation))
     turn.change(hold=Hold.NONE, rung=Rung.ASK)
     follow(turn)
 

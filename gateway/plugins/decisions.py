@@ -97,7 +97,9 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Remove the word of a process that an earlier gateway left."""
+    """Remove what tells the next gateway of a process."""
+
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)

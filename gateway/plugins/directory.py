@@ -1,18 +1,26 @@
-"""All connectors of a gateway: what the rest of it asks about them, and asks them for."""
+"""All connectors of a gateway: what the rest of it asks about them, and asks them for.
+
+A connector whose files change while it serves is exchanged: the changed version must serve before the other one ends.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 import structlog
 
-from gateway.errors import NotFound
+from gateway.errors import ConnectorDown, GatewayError, NotFound
+from gateway.plugins.changes import Changes
 from gateway.plugins.client import ConnectorClient
 from gateway.plugins.incubator import Incubator
+from gateway.plugins.lineage import Lineage
 from gateway.plugins.model import ConnectorStatus, Death, Description
+from gateway.plugins.reload import changed_specs
 from gateway.plugins.spec import ConnectorSpec, Discovery
 from gateway.plugins.standing import Standing
 from gateway.plugins.supervisor import Supervisor
@@ -45,13 +53,27 @@ class Connectors:
         self,
         *,
         find: Callable[[], Discovery],
+        places: Sequence[Path] = (),
         incubator: Incubator,
         disabled: DisabledStore,
         parallel_starts: int,
         has_jobs: Callable[[str], bool] = lambda connector_id: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Make it; nothing is read or started yet.
+
+        Args:
+            find: Finds the connectors that there are now.
+            places: Folders and files that are watched for changes.
+            incubator: Makes their processes.
+            disabled: Which an operator switched off.
+            parallel_starts: How many may start at a time.
+            has_jobs: Whether a connector has open jobs and must not rest.
+            now: Tells the time.
+
+        """
         self._find = find
+        self._places = places
         self._incubator = incubator
         self._store = disabled
         self._slots = asyncio.Semaphore(parallel_starts)
@@ -60,6 +82,9 @@ class Connectors:
         self._supervisors: dict[str, Supervisor] = {}
         self._disabled: frozenset[str] = frozenset()
         self._board = Board(self.list)
+        self._beside: set[Supervisor] = set()
+        """Versions on trial, and those that were exchanged and end."""
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Find the connectors and begin to supervise them; a process starts when it is needed.
@@ -68,25 +93,28 @@ class Connectors:
             BrokenSettings: The owner's settings cannot be used.
 
         """
+        changes = Changes(self._places)
         discovery = self._find()
         for warning in discovery.warnings:
             log.warning("odd connector", why=warning)
         self._disabled = await self._store.load()
         for spec in sorted(discovery.specs, key=lambda spec: spec.id):
-            if spec.problem:
-                log.error("connector cannot be used", connector=spec.id, why=spec.problem)
-            supervisor = self._supervisor(spec)
-            self._supervisors[spec.id] = supervisor
-            supervisor.start(is_disabled=spec.id in self._disabled or not spec.settings.enabled)
+            self._add(spec)
+        self._watching = asyncio.create_task(self._follow(changes))
 
     async def stop(self) -> None:
         """End all processes, in parallel."""
-        await asyncio.gather(*(supervisor.stop(STOP_BUDGET) for supervisor in self._supervisors.values()))
+        supervisors = {*self._supervisors.values(), *self._beside}
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+        await asyncio.gather(*(supervisor.stop(STOP_BUDGET) for supervisor in supervisors))
         self._board.close()
 
     def list(self) -> list[ConnectorStatus]:
         """Return all connectors, by id."""
-        return [supervisor.standing.status() for supervisor in self._supervisors.values()]
+        return [self._supervisors[connector_id].standing.status() for connector_id in sorted(self._supervisors)]
 
     def status(self, connector_id: str) -> ConnectorStatus:
         """Return one connector as it is now."""
@@ -100,7 +128,7 @@ class Connectors:
 
     def deaths(self, connector_id: str) -> tuple[Death, ...]:
         """Return the last deaths, latest first."""
-        return self._get(connector_id).deaths.latest_first()
+        return self._get(connector_id).lineage.deaths.latest_first()
 
     def last_lines(self, connector_id: str) -> tuple[str, ...]:
         """Return the last lines that the connector's process printed, oldest first."""
@@ -121,7 +149,13 @@ class Connectors:
             ConnectorDown: It does not run and cannot be had within the limit.
 
         """
-        return await self._get(connector_id).ready(limit, newer_than)
+        while True:
+            supervisor = self._get(connector_id)
+            try:
+                return await supervisor.ready(limit, newer_than)
+            except ConnectorDown:
+                if self._supervisors[connector_id] is supervisor:
+                    raise
 
     def running(self, connector_id: str) -> ConnectorClient | None:
         """Return the client of a connector's process where one serves."""
@@ -160,9 +194,80 @@ class Connectors:
         except KeyError:
             raise NotFound("connector", connector_id) from None
 
-    def _supervisor(self, spec: ConnectorSpec) -> Supervisor:
-        standing = Standing(spec, self._now, self._board.publish)
-        return Supervisor(standing, self._incubator, self._slots, self._has_jobs, self._now)
+    async def _follow(self, changes: Changes) -> None:
+        async for changed in changes:
+            try:
+                await self._refresh(changed)
+            except Exception:
+                # A bug here must not end the watch over all other connectors.
+                log.exception("changed connectors not taken", changed=len(changed))
+
+    async def _refresh(self, changed: Collection[Path]) -> None:
+        """Find the connectors again, and take what is new and what has changed."""
+        try:
+            discovery = await asyncio.to_thread(self._find)
+        except GatewayError as error:
+            log.warning("connectors stay as they are", why=str(error))
+            return
+        known = {connector_id: supervisor.standing.spec for connector_id, supervisor in self._supervisors.items()}
+        await asyncio.gather(*(self._renew(spec) for spec in changed_specs(known, discovery.specs, changed)))
+
+    async def _renew(self, spec: ConnectorSpec) -> None:
+        """Go on with a connector as it is now."""
+        log.info("connector changed", connector=spec.id, origin=spec.origin, problem=spec.problem)
+        old = self._supervisors.get(spec.id)
+        if old is None:
+            self._add(spec)
+        elif not spec.settings.enabled:
+            old.standing.spec = spec
+            await old.disable()
+        elif old.serving() is None or spec.settings.attach or old.standing.spec.settings.attach:
+            was_enabled = old.standing.spec.settings.enabled
+            old.change(spec)
+            if not was_enabled and spec.id not in self._disabled:
+                old.enable()
+        elif spec.problem:
+            self._keep(old, spec.problem)
+        else:
+            await self._exchange(old, spec)
+
+    async def _exchange(self, old: Supervisor, spec: ConnectorSpec) -> None:
+        """Let the changed version serve, and end the other one then; readers of its streams go on by cursor."""
+        fresh = self._supervisor(spec, old.lineage)
+        self._beside.add(fresh)
+        try:
+            problem = await fresh.start_beside()
+            if problem or old.is_switched_off:
+                await fresh.stop(STOP_BUDGET)
+                self._keep(old, problem)
+                return
+            self._beside.add(old)
+            self._supervisors[spec.id] = fresh
+            before, after = old.standing.generation, fresh.standing.generation
+            fresh.standing.note_reload(f"process {after} took over from process {before} with the changed files")
+            await old.stop(STOP_BUDGET)
+        finally:
+            self._beside -= {fresh, old}
+
+    def _keep(self, old: Supervisor, problem: str) -> None:
+        log.warning("changed connector not taken", connector=old.standing.spec.id, why=problem)
+        old.standing.note_reload(f"process {old.standing.generation} keeps serving with the files of before: {problem}")
+
+    def _add(self, spec: ConnectorSpec) -> None:
+        if spec.problem:
+            log.error("connector cannot be used", connector=spec.id, why=spec.problem)
+        supervisor = self._supervisor(spec, Lineage.of(spec.id, self._incubator.folders, self._now))
+        self._supervisors[spec.id] = supervisor
+        supervisor.start(is_disabled=spec.id in self._disabled or not spec.settings.enabled)
+
+    def _supervisor(self, spec: ConnectorSpec, lineage: Lineage) -> Supervisor:
+        standing = Standing(spec, self._now, lambda status: self._publish(standing, status))
+        return Supervisor(standing, lineage, self._incubator, self._slots, self._has_jobs, self._now)
+
+    def _publish(self, standing: Standing, status: ConnectorStatus) -> None:
+        """Tell of a change, but not of one of a version that is on trial or was exchanged."""
+        if (present := self._supervisors.get(status.id)) and present.standing is standing:
+            self._board.publish(status)
 
     async def _remember(self, ids: frozenset[str]) -> None:
         self._disabled = ids

@@ -132,7 +132,7 @@ def buried(turn: Turn, ending: Ending) -> None:
 def _finish(turn: Turn, ending: Ending) -> None:
     known = turn.condition
     turn.change(hold=Hold.NONE, rung=Rung.ASK)
-    turn.decide(Forget())
+    turn.decide(Forget(known.generation))
     if known.state is not ConnectorState.CRASHED:
         follow(turn)
         return

@@ -95,6 +95,13 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """Its files are others now, and no process serves that would have to be exchanged with care."""
+
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """Its files are what they should be."""
 
@@ -207,6 +214,7 @@ Event = (
     | Stopped
     | Enabled
     | Restarted
+    | Changed
     | Verified
     | Unverified
     | Launched

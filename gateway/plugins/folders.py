@@ -21,6 +21,8 @@ from gateway.errors import GatewayError, Reason
 MAX_SOCKET_PATH_BYTES = 100
 """The kernel allows 107, macOS 103."""
 
+_STATE = "process-"
+
 
 class UnusableFolder(GatewayError):
     """Raised when a folder cannot hold what must be in it."""
@@ -71,16 +73,20 @@ class Folders:
         self.work_dir(connector_id).mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.runtime_root, socket.parent):
             _make_private(folder)
-        # A process that was killed leaves its socket behind.
-        for stale in socket.parent.glob("*.sock*"):
-            stale.unlink(missing_ok=True)
+        _unlink(socket)
         return socket
+
+    def sweep(self, connector_id: str) -> None:
+        """Remove the sockets that an earlier gateway's processes left, but for those that may still live."""
+        alive = {file.stem.removeprefix(_STATE) for file in self.state_files(connector_id)}
+        for socket in self.socket(connector_id, 0).parent.glob("*.sock"):
+            if socket.stem not in alive:
+                _unlink(socket)
 
     def clear(self, connector_id: str, generation: int) -> None:
         """Remove what is left of a process that ended."""
         socket = self.socket(connector_id, generation)
-        for left in (socket, socket.with_name(socket.name + ".health")):
-            left.unlink(missing_ok=True)
+        _unlink(socket)
         # Another connector may still have its folder there.
         with contextlib.suppress(OSError):
             socket.parent.rmdir()
@@ -97,9 +103,13 @@ class Folders:
         """Keep the number of a process that is about to start."""
         write_private(self.work_dir(connector_id) / "generation", f"{generation}\n".encode())
 
-    def state_file(self, connector_id: str) -> Path:
+    def state_file(self, connector_id: str, generation: int) -> Path:
         """Return the file that tells the next gateway of a process that outlives this one."""
-        return self.work_dir(connector_id) / "process.json"
+        return self.work_dir(connector_id) / f"{_STATE}{generation}.json"
+
+    def state_files(self, connector_id: str) -> list[Path]:
+        """Return those that are there; there are two where a version was just being exchanged for another."""
+        return sorted(self.work_dir(connector_id).glob(f"{_STATE}*.json"))
 
     def pin_file(self, connector_id: str) -> Path:
         """Return the file with the digest that a connector must have in strict mode."""
@@ -128,6 +138,11 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def _unlink(socket: Path) -> None:
+    for left in (socket, socket.with_name(socket.name + ".health")):
+        left.unlink(missing_ok=True)
 
 
 def _make_private(folder: Path) -> None:

@@ -81,7 +81,8 @@ class Hands:
             case do.Adopt():
                 self._begin(self._adopt(decision.generation))
             case do.Forget():
-                self._incubator.folders.state_file(self._standing.spec.id).unlink(missing_ok=True)
+                folders = self._incubator.folders
+                folders.state_file(self._standing.spec.id, decision.generation).unlink(missing_ok=True)
             case do.Attach():
                 self._begin(self._attach(decision.generation))
             case do.Open() | do.Probe() | do.DumpStacks() | do.AskShutdown() | do.Bury():

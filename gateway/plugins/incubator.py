@@ -108,7 +108,7 @@ class Incubator:
                 connector_token=bootstrap.tokens.connector,
                 digest=digest,
             )
-            write_state(self.folders.state_file(bootstrap.instance_id), state)
+            write_state(self.folders.state_file(bootstrap.instance_id, instance.generation), state)
 
     def _instance(
         self, spec: ConnectorSpec, bootstrap: Bootstrap, child: Body, on_trouble: Callable[[str], None]

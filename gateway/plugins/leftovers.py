@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from signal import SIGKILL
 
 from gateway.errors import GatewayError
 from gateway.plugins.incubator import Incubator
@@ -32,20 +33,32 @@ async def take_over(
     incubator: Incubator, spec: ConnectorSpec, digest: str, generation: int, on_trouble: Callable[[str], None]
 ) -> Found:
     """Prove who it is by number, start time and boot, then by the tokens both ways, and hold its new lifeline."""
-    state = read_state(incubator.folders.state_file(spec.id))
+    latest = incubator.folders.state_file(spec.id, generation)
+    for path in incubator.folders.state_files(spec.id):
+        if path != latest:
+            await _end_other(read_state(path), incubator, spec)
+            path.unlink(missing_ok=True)
+    state = read_state(latest)
     if state is None:
         return Found(None, "the word of an earlier gateway cannot be read")
     if not state.identity.is_alive():
         return Found(None, "its process has ended meanwhile")
     instance = incubator.adopt(spec, generation, state, on_trouble)
-    return Found(instance, _mismatch(spec, incubator, state, digest, generation) or await _greet(instance))
+    return Found(instance, _mismatch(spec, incubator, state, digest) or await _greet(instance))
 
 
-def _mismatch(spec: ConnectorSpec, incubator: Incubator, state: State, digest: str, generation: int) -> str:
+async def _end_other(state: State | None, incubator: Incubator, spec: ConnectorSpec) -> None:
+    """End a process that is not the last one: its gateway was killed while it exchanged one for another."""
+    if state is not None and state.identity.is_alive():
+        instance = incubator.adopt(spec, state.generation, state, lambda words: None)
+        instance.send(SIGKILL)
+        await instance.child.gone(instance.limits.kill)
+        await instance.bury()
+
+
+def _mismatch(spec: ConnectorSpec, incubator: Incubator, state: State, digest: str) -> str:
     if spec.problem:
         return spec.problem
-    if state.generation != generation:
-        return f"it is process {state.generation}, and {generation} was launched last"
     if spec.overrides.apply(incubator.limits).host_loss is not HostLoss.LINGER:
         return "it is not to outlive its gateway any more"
     if state.digest != digest:

@@ -25,6 +25,7 @@ from gateway.plugins.events import (
     Adopted,
     Began,
     Buried,
+    Changed,
     Enabled,
     Event,
     Exited,
@@ -54,7 +55,7 @@ from gateway.plugins.turn import Turn
 
 
 def step(
-    condition: Condition, event: Event, *, limits: Limits, now: float, chance: float
+    condition: Condition, event: Event, *, limits: Limits, now: float, chance: float, number: int
 ) -> tuple[Condition, tuple[Decision, ...]]:
     """Take one step.
 
@@ -64,9 +65,10 @@ def step(
         limits: The connector's limits.
         now: Seconds of a clock that never goes back.
         chance: A number from 0 and below 1, for the spread of starts.
+        number: What the next process is called; higher than any before.
 
     """
-    turn = Turn(condition, limits, now, chance)
+    turn = Turn(condition, limits, now, chance, number)
     if isinstance(event, OfProcess):
         if event.generation == condition.generation and condition.hold is not Hold.NONE:
             _of_process(turn, event)
@@ -93,6 +95,9 @@ def _of_connector(turn: Turn, event: Event) -> None:  # noqa: C901 - one case an
                     resting.rest(turn)
         case Restarted():
             if not resting.restart(turn, event.problem):
+                _end_for_another(turn)
+        case Changed():
+            if not resting.change(turn, event.problem):
                 _end_for_another(turn)
         case Verified():
             if turn.condition.state is ConnectorState.VERIFYING:

@@ -89,6 +89,8 @@ class ConnectorStatus:
     cpu_seconds: float = 0.0
     digest: str = ""
     """Of its files, libraries and interpreter at its last start; empty before."""
+    reload: str = ""
+    """What became of the last change of its files; empty = there was none."""
     description: Description | None = None
     """None before the connector first ran."""
 

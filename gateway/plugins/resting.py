@@ -64,7 +64,7 @@ def unverified_in_time(turn: Turn) -> None:
 
 def attach(turn: Turn) -> None:
     """Wait for a process that is not ours."""
-    generation = turn.condition.generation + 1
+    generation = turn.number
     turn.change(generation=generation, hold=Hold.HANDS_OFF, has_run=True, step=StartStep.QUEUED)
     turn.move(ConnectorState.ATTACHED, WAITS_FOR_AUTHOR)
     turn.decide(Attach(generation))
@@ -82,10 +82,16 @@ def need(turn: Turn) -> None:
 
 def restart(turn: Turn, problem: str) -> bool:
     """Forget all deaths and start again; tells whether there is no process in the way."""
-    known = turn.condition
-    if known.wish in (Wish.OFF, Wish.END):
+    if turn.condition.wish in (Wish.OFF, Wish.END):
         return False
-    turn.change(problem=problem, history=History(), wish=Wish.REST if problem else Wish.RUN)
+    turn.change(wish=Wish.REST if problem else Wish.RUN)
+    return change(turn, problem)
+
+
+def change(turn: Turn, problem: str) -> bool:
+    """Go on with other files, to which no death counts; tells whether there is no process in the way."""
+    known = turn.condition
+    turn.change(problem=problem, history=History())
     if known.hold is not Hold.NONE or known.state is ConnectorState.ADOPTING:
         return False
     follow(turn)

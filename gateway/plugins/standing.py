@@ -33,6 +33,7 @@ class Standing:
         self.generation = 0
         self.pid = 0
         self.digest = ""
+        self.reload = ""
         self.description: Description | None = None
         self._now = now
         self._since = now()
@@ -46,6 +47,11 @@ class Standing:
         self.state, self.message, self.next_attempt_at = state, message, next_attempt_at
         self._changed.set()
         self._changed = asyncio.Event()
+        self._on_change(self.status())
+
+    def note_reload(self, words: str) -> None:
+        """Tell what became of a change of its files."""
+        self.reload = words
         self._on_change(self.status())
 
     async def change(self, limit: timedelta) -> None:
@@ -87,6 +93,7 @@ class Standing:
             memory_bytes=memory,
             cpu_seconds=cpu,
             digest=self.digest,
+            reload=self.reload,
             description=description,
         )
 

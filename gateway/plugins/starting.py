@@ -22,7 +22,7 @@ _WAITED_FOR = {
 
 def launch(turn: Turn) -> None:
     """Have a process launched."""
-    generation = turn.condition.generation + 1
+    generation = turn.number
     turn.change(generation=generation, hold=Hold.PENDING, step=StartStep.QUEUED, has_run=True, trouble="", missed=0)
     turn.change(held_since=None, is_probing=False, rung=Rung.ASK)
     turn.move(ConnectorState.STARTING, turn.condition.message, limit=turn.limits.queue)

@@ -15,10 +15,10 @@ from gateway.errors import ConnectorDown
 from gateway.plugins import events as on
 from gateway.plugins.client import ConnectorClient
 from gateway.plugins.condition import Condition, Hold
-from gateway.plugins.deaths import Deaths
 from gateway.plugins.hands import Hands
 from gateway.plugins.incubator import Incubator
 from gateway.plugins.limits import Limits
+from gateway.plugins.lineage import Lineage
 from gateway.plugins.machine import step
 from gateway.plugins.model import ConnectorState
 from gateway.plugins.spec import ConnectorSpec
@@ -26,6 +26,8 @@ from gateway.plugins.standing import DEAD_ENDS, Standing
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("gateway.connectors")
 
+_NO_SUCCESS = DEAD_ENDS | {ConnectorState.BACKOFF, ConnectorState.STOPPED}
+"""States of a version that did not come to serve with its first process."""
 SETTLE = timedelta(seconds=1)
 """How long a process that just failed a call is not trusted: its end is noticed in far less."""
 _AFTER_A_BUG = 1.0
@@ -38,15 +40,16 @@ class Supervisor:
     def __init__(
         self,
         standing: Standing,
+        lineage: Lineage,
         incubator: Incubator,
         slots: asyncio.Semaphore,
         has_jobs: Callable[[str], bool] = lambda connector_id: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.standing = standing
-        self.deaths = Deaths(standing.spec.id, incubator.folders.flight(standing.spec.id), now)
+        self.lineage = lineage
         self._incubator = incubator
-        self._hands = Hands(standing, incubator, slots, has_jobs, self._take, self.deaths)
+        self._hands = Hands(standing, incubator, slots, has_jobs, self._take, lineage.deaths)
         self._now = now
         self._condition = Condition()
         self._waiting: deque[on.Event] = deque()
@@ -58,16 +61,27 @@ class Supervisor:
 
     def start(self, *, is_disabled: bool) -> None:
         """Begin to look after the connector; its process starts when it is needed."""
-        spec = self.standing.spec
+        spec, folders = self.standing.spec, self._incubator.folders
+        folders.sweep(spec.id)
         self._take(
             on.Began(
                 is_disabled=is_disabled,
                 problem=spec.problem,
-                generation=self._incubator.folders.last_generation(spec.id),
-                has_leftover=self._incubator.folders.state_file(spec.id).exists(),
+                generation=self.lineage.last_number,
+                has_leftover=bool(folders.state_files(spec.id)),
                 is_attached=spec.settings.attach,
             )
         )
+
+    async def start_beside(self) -> str:
+        """Start a process beside that of another version; returns why it cannot serve, empty = it does."""
+        spec = self.standing.spec
+        self._take(on.Began(problem=spec.problem, generation=self.lineage.last_number))
+        self._take(on.Needed())
+        # Every state on the way has its deadline.
+        while self.serving() is None and self.standing.state not in _NO_SUCCESS:
+            await self.standing.change(SETTLE)
+        return "" if self.serving() else self.standing.message or f"it is {self.standing.state}"
 
     async def stop(self, budget: timedelta) -> None:
         """End the process and the supervision; what is left after the budget is killed."""
@@ -108,9 +122,19 @@ class Supervisor:
         self._take(on.Restarted(spec.problem))
         return generation
 
+    def change(self, spec: ConnectorSpec) -> None:
+        """Go on with other files; a process that is there is ended first."""
+        self.standing.spec = spec
+        self._take(on.Changed(spec.problem))
+
     def last_lines(self) -> tuple[str, ...]:
         """Return the last lines that the present process printed, or the last one where there is none."""
         return self._last_lines()
+
+    @property
+    def is_switched_off(self) -> bool:
+        """Whether an operator does not want a process."""
+        return self._condition.wish is on.Wish.OFF
 
     def serving(self) -> ConnectorClient | None:
         """Return the client of the process where it serves."""
@@ -159,13 +183,21 @@ class Supervisor:
         before = self._condition
         now = asyncio.get_running_loop().time()
         try:
-            # The spread of starts has no need of a good die.
-            self._condition, decided = step(before, event, limits=self._limits(), now=now, chance=random.random())
+            self._condition, decided = step(
+                before,
+                event,
+                limits=self._limits(),
+                now=now,
+                # The spread of starts has no need of a good die.
+                chance=random.random(),
+                number=self.lineage.last_number + 1,
+            )
         except Exception:
             # A bug must not leave the connector without anybody who looks after it.
             with suppress(OSError):
                 log.exception("supervision failed", connector=self.standing.spec.id)
             return
+        self.lineage.last_number = max(self.lineage.last_number, self._condition.generation)
         if self._hands.instance is not None:
             self._last_lines = self._hands.instance.child.lines.snapshot
         self._tell(before)
@@ -202,5 +234,5 @@ class Supervisor:
 
     def _down(self) -> ConnectorDown:
         # A process that has just started again has not printed yet; the one before said what is wrong.
-        lines = self.last_lines() or self.deaths.last_lines()
+        lines = self.last_lines() or self.lineage.deaths.last_lines()
         return self.standing.refusal(lines, is_ending=self._condition.wish is on.Wish.END)

@@ -15,11 +15,12 @@ from gateway.plugins.model import ConnectorState
 class Turn:
     """What one event leads to."""
 
-    def __init__(self, condition: Condition, limits: Limits, now: float, chance: float) -> None:
+    def __init__(self, condition: Condition, limits: Limits, now: float, chance: float, number: int) -> None:
         self.condition = condition
         self.limits = limits
         self.now = now
         self.chance = chance
+        self.number = number
         self.decisions: list[Decision] = []
 
     def change(self, **fields: Any) -> None:

@@ -102,7 +102,7 @@ async def test_a_connector_that_shall_exit_does_so_within_a_second(tmp_path: Pat
         begun = time.monotonic()
         await until_gone(pid)
         print(f"gone after {time.monotonic() - begun:.3f} s")
-        assert not Bench(tmp_path).folders.state_file("plain").exists()
+        assert not Bench(tmp_path).folders.state_file("plain", 1).exists()
 
 
 @pytest.mark.parametrize("kind", ["plain", "sdk"])
@@ -117,7 +117,7 @@ async def test_a_lingering_connector_is_taken_over_by_the_next_gateway(
             print(f"taken over in {time.monotonic() - begun:.3f} s")
             assert (status.pid, status.generation, status.restarts) == (pid, 1, 0)
         assert is_gone(pid)
-        assert not bench.folders.state_file("plain").exists()
+        assert not bench.folders.state_file("plain", 1).exists()
 
 
 async def test_a_connector_that_was_taken_over_and_dies_is_started_again(tmp_path: Path, runtime_dir: str) -> None:
@@ -128,21 +128,29 @@ async def test_a_connector_that_was_taken_over_and_dies_is_started_again(tmp_pat
         assert (status.generation, len(bench.connectors.deaths("plain"))) == (2, 1)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("connector_token", "another"), ("digest", "sha256:another"), ("generation", 7)]
-)
+@pytest.mark.parametrize(("key", "value"), [("connector_token", "another"), ("digest", "sha256:another")])
 async def test_a_process_that_does_not_prove_itself_is_ended_and_replaced(
-    tmp_path: Path, runtime_dir: str, key: str, value: str | int
+    tmp_path: Path, runtime_dir: str, key: str, value: str
 ) -> None:
     async with lost_gateway(tmp_path, "plain") as pid:
         bench = Bench(tmp_path, [SPECS["plain"]])
-        path = bench.folders.state_file("plain")
+        path = bench.folders.state_file("plain", 1)
         path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
         async with bench:
             status = await bench.ready()
             assert status.pid != pid
             assert status.generation == 2
             assert is_gone(pid)
+
+
+async def test_a_process_that_was_being_exchanged_for_another_is_ended(tmp_path: Path, runtime_dir: str) -> None:
+    async with lost_gateway(tmp_path, "plain") as pid:
+        bench = Bench(tmp_path, [SPECS["plain"]])
+        bench.folders.note_generation("plain", 2)
+        async with bench:
+            assert (await bench.ready()).generation == 3
+            assert is_gone(pid)
+            assert bench.folders.state_files("plain") == [bench.folders.state_file("plain", 3)]
 
 
 async def test_a_connection_is_opened_anew_in_a_process_that_was_taken_over(tmp_path: Path, runtime_dir: str) -> None:
@@ -165,4 +173,4 @@ async def test_what_a_lingering_connector_prints_meanwhile_is_not_lost(tmp_path:
 async def test_the_state_file_is_its_owners_alone(tmp_path: Path, runtime_dir: str) -> None:
     async with Bench(tmp_path, [SPECS["plain"]]) as bench:
         await bench.ready()
-        assert bench.folders.state_file("plain").stat().st_mode & 0o777 == 0o600
+        assert bench.folders.state_file("plain", 1).stat().st_mode & 0o777 == 0o600

@@ -113,7 +113,7 @@ def left_state(bench: Bench, pid: int, start_time: int) -> None:
         "gateway_token": "a",
         "connector_token": "b",
     }
-    write_private(bench.folders.state_file("plain"), json.dumps(content).encode())
+    write_private(bench.folders.state_file("plain", 1), json.dumps(content).encode())
     bench.folders.note_generation("plain", 1)
 
 
@@ -146,10 +146,10 @@ async def test_a_process_that_cannot_be_taken_over_is_ended_with_proof(tmp_path:
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"pid": 1}', b"\xff\x00"])
 async def test_a_torn_state_file_harms_nothing(tmp_path: Path, torn: bytes) -> None:
     bench = Bench(tmp_path)
-    write_private(bench.folders.state_file("plain"), torn)
+    write_private(bench.folders.state_file("plain", 1), torn)
     async with bench:
         assert (await bench.ready()).state is ConnectorState.READY
-        assert not bench.folders.state_file("plain").exists()
+        assert not bench.folders.state_file("plain", 1).exists()
 
 
 # F9

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.plugins.folders import MAX_SOCKET_PATH_BYTES, Folders, UnusableFolder
+from gateway.plugins.folders import MAX_SOCKET_PATH_BYTES, Folders, UnusableFolder, write_private
 
 pytestmark = pytest.mark.unit
 
@@ -34,11 +34,14 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused_with_a_way_out(tmp_path
 
 def test_a_sockets_folder_is_private_and_free_of_old_sockets(tmp_path: Path, runtime: Path) -> None:
     folders = Folders.of(tmp_path, str(runtime))
-    old = folders.prepare("c", 1)
-    old.touch()
-    socket = folders.prepare("c", 2)
-    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+    old, lingering = folders.prepare("c", 1), folders.prepare("c", 2)
+    for socket in (old, lingering):
+        socket.touch()
+    write_private(folders.state_file("c", 2), b"")
+    assert stat.S_IMODE(old.parent.stat().st_mode) == 0o700
+    folders.sweep("c")
     assert not old.exists()
+    assert lingering.exists()
     folders.clear("c", 2)
     assert not folders.runtime_root.exists()
 

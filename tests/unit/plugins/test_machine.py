@@ -47,7 +47,9 @@ class Connector:
     def take(self, *events: on.Event) -> tuple[do.Decision, ...]:
         latest: tuple[do.Decision, ...] = ()
         for event in events:
-            self.condition, latest = step(self.condition, event, limits=LIMITS, now=self.now, chance=self.chance)
+            self.condition, latest = step(
+                self.condition, event, limits=LIMITS, now=self.now, chance=self.chance, number=self.generation + 1
+            )
             self.decided += latest
         return latest
 
@@ -188,7 +190,7 @@ def test_somebody_who_comes_while_it_drains_gets_the_next_process() -> None:
     connector.start()
     connector.run_out()
     connector.take(on.ProbeAnswered(1, True, on.Vitals(idle_seconds=900)), on.Needed())
-    assert connector.die() == (do.Forget(), do.Verify())
+    assert connector.die() == (do.Forget(1), do.Verify())
 
 
 def test_a_process_with_too_much_memory_is_exchanged_when_nothing_is_under_way() -> None:
@@ -256,7 +258,7 @@ def test_what_cannot_be_taken_over_is_killed_only_with_proof() -> None:
     assert connector.take(on.Unadoptable(7, True, "another digest")) == (do.SendSignal(7, SIGKILL),)
     assert connector.state == "REAPING"
     stranger = left_behind()
-    assert stranger.take(on.Unadoptable(7, False, "another process has its number")) == (do.Forget(),)
+    assert stranger.take(on.Unadoptable(7, False, "another process has its number")) == (do.Forget(7),)
     assert stranger.state is ConnectorState.DISCOVERED
 
 
@@ -301,6 +303,8 @@ OF_CONNECTOR: list[on.Event] = [
     *[on.Needed()] * 2,
     on.Enabled(),
     on.Restarted(),
+    on.Changed(),
+    on.Changed("its files are broken"),
     *(on.Stopped(wish) for wish in (on.Wish.OFF, on.Wish.REST)),
 ]
 
