@@ -87,6 +87,7 @@ def status_to_proto(status: ConnectorStatus) -> pb.Connector:
         cpu_seconds=status.cpu_seconds,
         digest=status.digest,
         reload=status.reload,
+        last_cause=status.last_cause,
     )
     if (said := status.description) is not None:
         connector.display_name = said.display_name or status.display_name

@@ -15,7 +15,7 @@ from gateway.cli.running import run
 
 if TYPE_CHECKING:
     from gateway.client import Client
-    from peftstudio.gateway.v1.connectors_service_pb2 import Connector, Death
+    from peftstudio.gateway.v1.connectors_service_pb2 import Connector, Death, GetDiagnosticsResponse
 
 
 SHOWN_CALLS = 10
@@ -24,16 +24,23 @@ SHOWN_CALLS = 10
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Connectors: the programs that speak to platforms.", no_args_is_help=True)
+    group = typer.Typer(help="Connectors: the programs that speak to platforms. Alone, it lists them.")
+    group.callback(invoke_without_command=True)(list_alone)
     group.command("list", epilog=examples("peftstudio connectors list"))(list_connectors)
     group.command("get", epilog=examples("peftstudio connectors get runpod"))(get)
-    group.command("inspect", hidden=True)(get)
+    group.command("inspect", epilog=examples("peftstudio connectors inspect runpod"))(inspect)
     group.command("enable", epilog=examples("peftstudio connectors enable runpod"))(enable)
     group.command("disable", epilog=examples("peftstudio connectors disable runpod"))(disable)
     group.command("restart", epilog=examples("peftstudio connectors restart runpod"))(restart)
     group.command("diagnose", epilog=examples("peftstudio connectors diagnose runpod"))(diagnose)
     group.command("watch", epilog=examples("peftstudio connectors watch", "peftstudio connectors watch runpod"))(watch)
     app.add_typer(group, name="connectors")
+
+
+def list_alone(context: typer.Context) -> None:
+    """List the connectors where nothing else is asked for."""
+    if context.invoked_subcommand is None:
+        list_connectors(context)
 
 
 def list_connectors(context: typer.Context, as_json: Json = False) -> None:
@@ -45,10 +52,19 @@ def list_connectors(context: typer.Context, as_json: Json = False) -> None:
             return
 
         rows: list[list[printing.Cell]] = [
-            [one.id, words.coloured(state(one)), one.version, ", ".join(one.features), one.message]
+            [
+                one.id,
+                words.coloured(state(one)),
+                words.age(one.state_since),
+                str(one.restarts),
+                words.size(one.memory_bytes) if one.memory_bytes else "",
+                f"{one.cpu_seconds:.1f} s" if one.pid else "",
+                words.moment(one.next_attempt_at),
+                one.message or (one.last_cause and f"last death: {one.last_cause}"),
+            ]
             async for one in client.connectors.list()
         ]
-        columns = ["CONNECTOR", "STATE", "VERSION", "FEATURES", "MESSAGE"]
+        columns = ["CONNECTOR", "STATE", "SINCE", "RESTARTS", "MEMORY", "CPU", "NEXT START", "MESSAGE"]
         printing.print_table(columns, rows, empty="the gateway knows no connectors")
 
     run(context, action)
@@ -59,6 +75,23 @@ def get(context: typer.Context, connector: ConnectorRef, as_json: Json = False) 
 
     async def action(client: Client) -> None:
         show(await client.connectors.get(connector), as_json=as_json)
+
+    run(context, action)
+
+
+def inspect(context: typer.Context, connector: ConnectorRef, as_json: Json = False) -> None:
+    """Show all that is known of a connector, its process and its deaths; starts nothing."""
+
+    async def action(client: Client) -> None:
+        known = await client.connectors.diagnose(connector)
+        if as_json:
+            printing.print_json(known)
+            return
+
+        show(known.connector, as_json=False)
+        for death in known.deaths:
+            printing.print_line(_death_in_words(death))
+        _show_last_lines(known)
 
     run(context, action)
 
@@ -91,7 +124,7 @@ def restart(context: typer.Context, connector: ConnectorRef, as_json: Json = Fal
 
 
 def diagnose(context: typer.Context, connector: ConnectorRef, as_json: Json = False) -> None:
-    """Show a connector's last deaths and the last lines that it printed."""
+    """Show the flight records of a connector's last deaths, and the last lines that it printed."""
 
     async def action(client: Client) -> None:
         known = await client.connectors.diagnose(connector)
@@ -99,14 +132,10 @@ def diagnose(context: typer.Context, connector: ConnectorRef, as_json: Json = Fa
             printing.print_json(known)
             return
 
-        show(known.connector, as_json=False)
+        printing.print_line(f"{known.connector.id} is {state(known.connector)} {known.connector.message}".rstrip())
         for death in known.deaths:
             _show_death(death)
-
-        # Those of a process that died are shown with its death.
-        if known.connector.pid:
-            for line in known.last_lines:
-                printing.print_line(f"  | {line}")
+        _show_last_lines(known)
 
     run(context, action)
 
@@ -149,6 +178,9 @@ def show(one: Connector, *, as_json: bool) -> None:
             ("next start", words.moment(one.next_attempt_at)),
             ("process", f"{one.pid} (number {one.generation}, {one.restarts} restarts)" if one.pid else ""),
             ("memory", words.size(one.memory_bytes) if one.memory_bytes else ""),
+            ("processor", f"{one.cpu_seconds:.1f} s" if one.pid else ""),
+            ("last death", one.last_cause),
+            ("changed files", one.reload),
             ("origin", one.origin),
             ("digest", one.digest),
             ("features", ", ".join(one.features)),
@@ -178,13 +210,24 @@ def _names(one: Connector, field: str) -> list[str]:
 
 
 def _show_death(death: Death) -> None:
-    how = death.signal or (f"exit code {death.exit_code}" if death.HasField("exit_code") else "")
-    line = f"{words.moment(death.time)}  process {death.generation} died: {death.exit_class} {how}; {death.decision}"
-    printing.print_line(line.strip())
+    printing.print_line(_death_in_words(death))
     for text in death.last_lines:
         printing.print_line(f"  | {text}")
     for text in _evidence(json.loads(death.record or "{}")):
         printing.print_line(f"  {text}")
+
+
+def _death_in_words(death: Death) -> str:
+    how = death.signal or (f"exit code {death.exit_code}" if death.HasField("exit_code") else "")
+    line = f"{words.moment(death.time)}  process {death.generation} died: {death.exit_class} {how}; {death.decision}"
+    return line.strip()
+
+
+def _show_last_lines(known: GetDiagnosticsResponse) -> None:
+    # Those of a process that died are shown with its death.
+    if known.connector.pid:
+        for line in known.last_lines:
+            printing.print_line(f"  | {line}")
 
 
 def _evidence(record: dict[str, Any]) -> Iterator[str]:

@@ -47,6 +47,7 @@ class _Flight(BaseModel):
     exit_class: ExitClass
     exit_code: int | None
     signal: str
+    why: str = ""
     decision: str
     last_lines: tuple[str, ...]
 
@@ -66,6 +67,10 @@ class Deaths:
     def latest_first(self) -> tuple[Death, ...]:
         """Return them."""
         return tuple(self._kept)
+
+    def last_cause(self) -> str:
+        """Return the class and the cause of the last death; empty = there was none."""
+        return f"{self._kept[0].exit_class}: {self._kept[0].why}" if self._kept else ""
 
     def last_lines(self) -> tuple[str, ...]:
         """Return what the last process that died printed."""

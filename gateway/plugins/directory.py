@@ -1,26 +1,23 @@
-"""All connectors of a gateway: what the rest of it asks about them, and asks them for.
-
-A connector whose files change while it serves is exchanged: the changed version must serve before the other one ends.
-"""
+"""All connectors of a gateway: what the rest of it asks about them, and asks them for."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 
-from gateway.errors import ConnectorDown, GatewayError, NotFound
+from gateway.errors import ConnectorDown, NotFound
 from gateway.plugins.changes import Changes
 from gateway.plugins.client import ConnectorClient
 from gateway.plugins.incubator import Incubator
 from gateway.plugins.lineage import Lineage
 from gateway.plugins.model import ConnectorStatus, Death, Description
-from gateway.plugins.reload import changed_specs
+from gateway.plugins.reloader import Reloader
 from gateway.plugins.spec import ConnectorSpec, Discovery
 from gateway.plugins.standing import Standing
 from gateway.plugins.supervisor import Supervisor
@@ -82,8 +79,7 @@ class Connectors:
         self._supervisors: dict[str, Supervisor] = {}
         self._disabled: frozenset[str] = frozenset()
         self._board = Board(self.list)
-        self._beside: set[Supervisor] = set()
-        """Versions on trial, and those that were exchanged and end."""
+        self._reloader = Reloader(find, self._supervisors, self._add, self._supervisor, self._may_run)
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -100,11 +96,11 @@ class Connectors:
         self._disabled = await self._store.load()
         for spec in sorted(discovery.specs, key=lambda spec: spec.id):
             self._add(spec)
-        self._watching = asyncio.create_task(self._follow(changes))
+        self._watching = asyncio.create_task(self._reloader.follow(changes))
 
     async def stop(self) -> None:
         """End all processes, in parallel."""
-        supervisors = {*self._supervisors.values(), *self._beside}
+        supervisors = {*self._supervisors.values(), *self._reloader.beside}
         if self._watching is not None:
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -194,71 +190,15 @@ class Connectors:
         except KeyError:
             raise NotFound("connector", connector_id) from None
 
-    async def _follow(self, changes: Changes) -> None:
-        async for changed in changes:
-            try:
-                await self._refresh(changed)
-            except Exception:
-                # A bug here must not end the watch over all other connectors.
-                log.exception("changed connectors not taken", changed=len(changed))
-
-    async def _refresh(self, changed: Collection[Path]) -> None:
-        """Find the connectors again, and take what is new and what has changed."""
-        try:
-            discovery = await asyncio.to_thread(self._find)
-        except GatewayError as error:
-            log.warning("connectors stay as they are", why=str(error))
-            return
-        known = {connector_id: supervisor.standing.spec for connector_id, supervisor in self._supervisors.items()}
-        await asyncio.gather(*(self._renew(spec) for spec in changed_specs(known, discovery.specs, changed)))
-
-    async def _renew(self, spec: ConnectorSpec) -> None:
-        """Go on with a connector as it is now."""
-        log.info("connector changed", connector=spec.id, origin=spec.origin, problem=spec.problem)
-        old = self._supervisors.get(spec.id)
-        if old is None:
-            self._add(spec)
-        elif not spec.settings.enabled:
-            old.standing.spec = spec
-            await old.disable()
-        elif old.serving() is None or spec.settings.attach or old.standing.spec.settings.attach:
-            was_enabled = old.standing.spec.settings.enabled
-            old.change(spec)
-            if not was_enabled and spec.id not in self._disabled:
-                old.enable()
-        elif spec.problem:
-            self._keep(old, spec.problem)
-        else:
-            await self._exchange(old, spec)
-
-    async def _exchange(self, old: Supervisor, spec: ConnectorSpec) -> None:
-        """Let the changed version serve, and end the other one then; readers of its streams go on by cursor."""
-        fresh = self._supervisor(spec, old.lineage)
-        self._beside.add(fresh)
-        try:
-            problem = await fresh.start_beside()
-            if problem or old.is_switched_off:
-                await fresh.stop(STOP_BUDGET)
-                self._keep(old, problem)
-                return
-            self._beside.add(old)
-            self._supervisors[spec.id] = fresh
-            before, after = old.standing.generation, fresh.standing.generation
-            fresh.standing.note_reload(f"process {after} took over from process {before} with the changed files")
-            await old.stop(STOP_BUDGET)
-        finally:
-            self._beside -= {fresh, old}
-
-    def _keep(self, old: Supervisor, problem: str) -> None:
-        log.warning("changed connector not taken", connector=old.standing.spec.id, why=problem)
-        old.standing.note_reload(f"process {old.standing.generation} keeps serving with the files of before: {problem}")
-
     def _add(self, spec: ConnectorSpec) -> None:
         if spec.problem:
             log.error("connector cannot be used", connector=spec.id, why=spec.problem)
         supervisor = self._supervisor(spec, Lineage.of(spec.id, self._incubator.folders, self._now))
         self._supervisors[spec.id] = supervisor
-        supervisor.start(is_disabled=spec.id in self._disabled or not spec.settings.enabled)
+        supervisor.start(is_disabled=not self._may_run(spec))
+
+    def _may_run(self, spec: ConnectorSpec) -> bool:
+        return spec.settings.enabled and spec.id not in self._disabled
 
     def _supervisor(self, spec: ConnectorSpec, lineage: Lineage) -> Supervisor:
         standing = Standing(spec, self._now, lambda status: self._publish(standing, status))

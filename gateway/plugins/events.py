@@ -99,6 +99,15 @@ class Changed:
     """Its files are others now, and no process serves that would have to be exchanged with care."""
 
     problem: str = ""
+    is_attached: bool = False
+    """Whether an author starts the process by hand from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Its files are others now, but the process that serves goes on; the next one is of the new files."""
+
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +224,7 @@ Event = (
     | Enabled
     | Restarted
     | Changed
+    | Kept
     | Verified
     | Unverified
     | Launched

@@ -78,6 +78,7 @@ class Hands:
                     self._launching.cancel()
             case do.Record():
                 self._deaths.record(decision, replace(self._evidence, digest=self._standing.digest))
+                self._standing.last_cause = self._deaths.last_cause()
             case do.Adopt():
                 self._begin(self._adopt(decision.generation))
             case do.Forget():

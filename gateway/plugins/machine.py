@@ -30,6 +30,7 @@ from gateway.plugins.events import (
     Event,
     Exited,
     HealthChanged,
+    Kept,
     Launched,
     Needed,
     NotLaunched,
@@ -97,8 +98,11 @@ def _of_connector(turn: Turn, event: Event) -> None:  # noqa: C901 - one case an
             if not resting.restart(turn, event.problem):
                 _end_for_another(turn)
         case Changed():
+            turn.change(is_attached=event.is_attached)
             if not resting.change(turn, event.problem):
                 _end_for_another(turn)
+        case Kept():
+            turn.change(problem=event.problem)
         case Verified():
             if turn.condition.state is ConnectorState.VERIFYING:
                 starting.launch(turn)

@@ -89,6 +89,8 @@ class ConnectorStatus:
     cpu_seconds: float = 0.0
     digest: str = ""
     """Of its files, libraries and interpreter at its last start; empty before."""
+    last_cause: str = ""
+    """Class and cause of its last death; empty = none is known."""
     reload: str = ""
     """What became of the last change of its files; empty = there was none."""
     description: Description | None = None
@@ -120,6 +122,7 @@ class Death:
     exit_class: ExitClass
     exit_code: int | None = None
     signal: str = ""
+    why: str = ""
     decision: str = ""
     last_lines: tuple[str, ...] = field(default=())
     record: str = ""

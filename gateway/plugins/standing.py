@@ -33,6 +33,7 @@ class Standing:
         self.generation = 0
         self.pid = 0
         self.digest = ""
+        self.last_cause = ""
         self.reload = ""
         self.description: Description | None = None
         self._now = now
@@ -93,6 +94,7 @@ class Standing:
             memory_bytes=memory,
             cpu_seconds=cpu,
             digest=self.digest,
+            last_cause=self.last_cause,
             reload=self.reload,
             description=description,
         )

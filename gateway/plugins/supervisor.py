@@ -48,6 +48,7 @@ class Supervisor:
     ) -> None:
         self.standing = standing
         self.lineage = lineage
+        standing.last_cause = lineage.deaths.last_cause()
         self._incubator = incubator
         self._hands = Hands(standing, incubator, slots, has_jobs, self._take, lineage.deaths)
         self._now = now
@@ -125,7 +126,13 @@ class Supervisor:
     def change(self, spec: ConnectorSpec) -> None:
         """Go on with other files; a process that is there is ended first."""
         self.standing.spec = spec
-        self._take(on.Changed(spec.problem))
+        self._take(on.Changed(spec.problem, spec.settings.attach))
+
+    def keep(self, spec: ConnectorSpec, why: str) -> None:
+        """Let the present process serve on, because it cannot be exchanged for one of the changed files."""
+        self.standing.spec = spec
+        self._take(on.Kept(spec.problem))
+        self.standing.note_reload(f"process {self.standing.generation} keeps serving with the files of before: {why}")
 
     def last_lines(self) -> tuple[str, ...]:
         """Return the last lines that the present process printed, or the last one where there is none."""

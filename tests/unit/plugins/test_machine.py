@@ -305,6 +305,7 @@ OF_CONNECTOR: list[on.Event] = [
     on.Restarted(),
     on.Changed(),
     on.Changed("its files are broken"),
+    on.Kept("its files are broken"),
     *(on.Stopped(wish) for wish in (on.Wish.OFF, on.Wish.REST)),
 ]
 

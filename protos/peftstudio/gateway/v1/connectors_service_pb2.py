@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.peftstudio/gateway/v1/connectors_service.proto\x12\x15peftstudio.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x05\n\tConnector\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x34\n\x05state\x18\x06 \x01(\x0e\x32%.peftstudio.gateway.v1.ConnectorState\x12/\n\x0bstate_since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x10\n\x08restarts\x18\t \x01(\x05\x12\x33\n\x0fnext_attempt_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\x0b \x01(\x03\x12\x0b\n\x03pid\x18\x0c \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\r \x01(\x03\x12\x13\n\x0b\x63pu_seconds\x18\x0e \x01(\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x0f \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x10 \x03(\t\x12\x12\n\nalgorithms\x18\x11 \x03(\t\x12\x33\n\x12\x63redentials_schema\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0eoptions_schema\x18\x13 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x19\n\x11\x64ocumentation_url\x18\x14 \x01(\t\x12\x1b\n\x13requests_per_minute\x18\x15 \x01(\x05\x12\x17\n\x0f\x63oncurrent_jobs\x18\x16 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x17 \x01(\t\x12\x0e\n\x06reload\x18\x18 \x01(\t\">\n\x15ListConnectorsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x16ListConnectorsResponse\x12\x34\n\nconnectors\x18\x01 \x03(\x0b\x32 .peftstudio.gateway.v1.Connector\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"K\n\x14GetConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\".\n\x16WatchConnectorsRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"N\n\x17WatchConnectorsResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\".\n\x16\x45nableConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"N\n\x17\x45nableConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\"/\n\x17\x44isableConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"O\n\x18\x44isableConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\"/\n\x17RestartConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"O\n\x18RestartConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\"\xc5\x01\n\x05\x44\x65\x61th\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x12\n\nexit_class\x18\x03 \x01(\t\x12\x16\n\texit_code\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06signal\x18\x05 \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x06 \x01(\t\x12\x12\n\nlast_lines\x18\x07 \x03(\t\x12\x0e\n\x06record\x18\x08 \x01(\tB\x0c\n\n_exit_code\"-\n\x15GetDiagnosticsRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"\x8f\x01\n\x16GetDiagnosticsResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\x12,\n\x06\x64\x65\x61ths\x18\x02 \x03(\x0b\x32\x1c.peftstudio.gateway.v1.Death\x12\x12\n\nlast_lines\x18\x03 \x03(\t*\xca\x04\n\x0e\x43onnectorState\x12\x1f\n\x1b\x43ONNECTOR_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONNECTOR_STATE_DISCOVERED\x10\x01\x12\x1d\n\x19\x43ONNECTOR_STATE_VERIFYING\x10\x02\x12\x1c\n\x18\x43ONNECTOR_STATE_STARTING\x10\x03\x12\x19\n\x15\x43ONNECTOR_STATE_READY\x10\x04\x12\x1c\n\x18\x43ONNECTOR_STATE_DEGRADED\x10\x05\x12 \n\x1c\x43ONNECTOR_STATE_UNRESPONSIVE\x10\x06\x12\x1b\n\x17\x43ONNECTOR_STATE_CRASHED\x10\x07\x12\x1b\n\x17\x43ONNECTOR_STATE_BACKOFF\x10\x08\x12\x1a\n\x16\x43ONNECTOR_STATE_FAILED\x10\t\x12\x1f\n\x1b\x43ONNECTOR_STATE_QUARANTINED\x10\n\x12\x1c\n\x18\x43ONNECTOR_STATE_DRAINING\x10\x0b\x12\x1c\n\x18\x43ONNECTOR_STATE_STOPPING\x10\x0c\x12\x1b\n\x17\x43ONNECTOR_STATE_STOPPED\x10\r\x12\x18\n\x14\x43ONNECTOR_STATE_IDLE\x10\x0e\x12\x1c\n\x18\x43ONNECTOR_STATE_ADOPTING\x10\x0f\x12\x1b\n\x17\x43ONNECTOR_STATE_REAPING\x10\x10\x12\x1c\n\x18\x43ONNECTOR_STATE_ATTACHED\x10\x11\x12\x1c\n\x18\x43ONNECTOR_STATE_DISABLED\x10\x12\x32\xaa\x06\n\x11\x43onnectorsService\x12m\n\x0eListConnectors\x12,.peftstudio.gateway.v1.ListConnectorsRequest\x1a-.peftstudio.gateway.v1.ListConnectorsResponse\x12g\n\x0cGetConnector\x12*.peftstudio.gateway.v1.GetConnectorRequest\x1a+.peftstudio.gateway.v1.GetConnectorResponse\x12r\n\x0fWatchConnectors\x12-.peftstudio.gateway.v1.WatchConnectorsRequest\x1a..peftstudio.gateway.v1.WatchConnectorsResponse0\x01\x12p\n\x0f\x45nableConnector\x12-.peftstudio.gateway.v1.EnableConnectorRequest\x1a..peftstudio.gateway.v1.EnableConnectorResponse\x12s\n\x10\x44isableConnector\x12..peftstudio.gateway.v1.DisableConnectorRequest\x1a/.peftstudio.gateway.v1.DisableConnectorResponse\x12s\n\x10RestartConnector\x12..peftstudio.gateway.v1.RestartConnectorRequest\x1a/.peftstudio.gateway.v1.RestartConnectorResponse\x12m\n\x0eGetDiagnostics\x12,.peftstudio.gateway.v1.GetDiagnosticsRequest\x1a-.peftstudio.gateway.v1.GetDiagnosticsResponseB!Z\x1fpeftstudio/gateway/v1;gatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.peftstudio/gateway/v1/connectors_service.proto\x12\x15peftstudio.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x05\n\tConnector\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x34\n\x05state\x18\x06 \x01(\x0e\x32%.peftstudio.gateway.v1.ConnectorState\x12/\n\x0bstate_since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x10\n\x08restarts\x18\t \x01(\x05\x12\x33\n\x0fnext_attempt_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\x0b \x01(\x03\x12\x0b\n\x03pid\x18\x0c \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\r \x01(\x03\x12\x13\n\x0b\x63pu_seconds\x18\x0e \x01(\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x0f \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x10 \x03(\t\x12\x12\n\nalgorithms\x18\x11 \x03(\t\x12\x33\n\x12\x63redentials_schema\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0eoptions_schema\x18\x13 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x19\n\x11\x64ocumentation_url\x18\x14 \x01(\t\x12\x1b\n\x13requests_per_minute\x18\x15 \x01(\x05\x12\x17\n\x0f\x63oncurrent_jobs\x18\x16 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x17 \x01(\t\x12\x0e\n\x06reload\x18\x18 \x01(\t\x12\x12\n\nlast_cause\x18\x19 \x01(\t\">\n\x15ListConnectorsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x16ListConnectorsResponse\x12\x34\n\nconnectors\x18\x01 \x03(\x0b\x32 .peftstudio.gateway.v1.Connector\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"K\n\x14GetConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\".\n\x16WatchConnectorsRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"N\n\x17WatchConnectorsResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\".\n\x16\x45nableConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"N\n\x17\x45nableConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\"/\n\x17\x44isableConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"O\n\x18\x44isableConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\"/\n\x17RestartConnectorRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"O\n\x18RestartConnectorResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\"\xc5\x01\n\x05\x44\x65\x61th\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x12\n\nexit_class\x18\x03 \x01(\t\x12\x16\n\texit_code\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06signal\x18\x05 \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x06 \x01(\t\x12\x12\n\nlast_lines\x18\x07 \x03(\t\x12\x0e\n\x06record\x18\x08 \x01(\tB\x0c\n\n_exit_code\"-\n\x15GetDiagnosticsRequest\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\"\x8f\x01\n\x16GetDiagnosticsResponse\x12\x33\n\tconnector\x18\x01 \x01(\x0b\x32 .peftstudio.gateway.v1.Connector\x12,\n\x06\x64\x65\x61ths\x18\x02 \x03(\x0b\x32\x1c.peftstudio.gateway.v1.Death\x12\x12\n\nlast_lines\x18\x03 \x03(\t*\xca\x04\n\x0e\x43onnectorState\x12\x1f\n\x1b\x43ONNECTOR_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONNECTOR_STATE_DISCOVERED\x10\x01\x12\x1d\n\x19\x43ONNECTOR_STATE_VERIFYING\x10\x02\x12\x1c\n\x18\x43ONNECTOR_STATE_STARTING\x10\x03\x12\x19\n\x15\x43ONNECTOR_STATE_READY\x10\x04\x12\x1c\n\x18\x43ONNECTOR_STATE_DEGRADED\x10\x05\x12 \n\x1c\x43ONNECTOR_STATE_UNRESPONSIVE\x10\x06\x12\x1b\n\x17\x43ONNECTOR_STATE_CRASHED\x10\x07\x12\x1b\n\x17\x43ONNECTOR_STATE_BACKOFF\x10\x08\x12\x1a\n\x16\x43ONNECTOR_STATE_FAILED\x10\t\x12\x1f\n\x1b\x43ONNECTOR_STATE_QUARANTINED\x10\n\x12\x1c\n\x18\x43ONNECTOR_STATE_DRAINING\x10\x0b\x12\x1c\n\x18\x43ONNECTOR_STATE_STOPPING\x10\x0c\x12\x1b\n\x17\x43ONNECTOR_STATE_STOPPED\x10\r\x12\x18\n\x14\x43ONNECTOR_STATE_IDLE\x10\x0e\x12\x1c\n\x18\x43ONNECTOR_STATE_ADOPTING\x10\x0f\x12\x1b\n\x17\x43ONNECTOR_STATE_REAPING\x10\x10\x12\x1c\n\x18\x43ONNECTOR_STATE_ATTACHED\x10\x11\x12\x1c\n\x18\x43ONNECTOR_STATE_DISABLED\x10\x12\x32\xaa\x06\n\x11\x43onnectorsService\x12m\n\x0eListConnectors\x12,.peftstudio.gateway.v1.ListConnectorsRequest\x1a-.peftstudio.gateway.v1.ListConnectorsResponse\x12g\n\x0cGetConnector\x12*.peftstudio.gateway.v1.GetConnectorRequest\x1a+.peftstudio.gateway.v1.GetConnectorResponse\x12r\n\x0fWatchConnectors\x12-.peftstudio.gateway.v1.WatchConnectorsRequest\x1a..peftstudio.gateway.v1.WatchConnectorsResponse0\x01\x12p\n\x0f\x45nableConnector\x12-.peftstudio.gateway.v1.EnableConnectorRequest\x1a..peftstudio.gateway.v1.EnableConnectorResponse\x12s\n\x10\x44isableConnector\x12..peftstudio.gateway.v1.DisableConnectorRequest\x1a/.peftstudio.gateway.v1.DisableConnectorResponse\x12s\n\x10RestartConnector\x12..peftstudio.gateway.v1.RestartConnectorRequest\x1a/.peftstudio.gateway.v1.RestartConnectorResponse\x12m\n\x0eGetDiagnostics\x12,.peftstudio.gateway.v1.GetDiagnosticsRequest\x1a-.peftstudio.gateway.v1.GetDiagnosticsResponseB!Z\x1fpeftstudio/gateway/v1;gatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,40 +34,40 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'peftstudio.gateway.v1.conne
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z\037peftstudio/gateway/v1;gatewayv1'
-  _globals['_CONNECTORSTATE']._serialized_start=1981
-  _globals['_CONNECTORSTATE']._serialized_end=2567
+  _globals['_CONNECTORSTATE']._serialized_start=2001
+  _globals['_CONNECTORSTATE']._serialized_end=2587
   _globals['_CONNECTOR']._serialized_start=137
-  _globals['_CONNECTOR']._serialized_end=778
-  _globals['_LISTCONNECTORSREQUEST']._serialized_start=780
-  _globals['_LISTCONNECTORSREQUEST']._serialized_end=842
-  _globals['_LISTCONNECTORSRESPONSE']._serialized_start=844
-  _globals['_LISTCONNECTORSRESPONSE']._serialized_end=947
-  _globals['_GETCONNECTORREQUEST']._serialized_start=949
-  _globals['_GETCONNECTORREQUEST']._serialized_end=992
-  _globals['_GETCONNECTORRESPONSE']._serialized_start=994
-  _globals['_GETCONNECTORRESPONSE']._serialized_end=1069
-  _globals['_WATCHCONNECTORSREQUEST']._serialized_start=1071
-  _globals['_WATCHCONNECTORSREQUEST']._serialized_end=1117
-  _globals['_WATCHCONNECTORSRESPONSE']._serialized_start=1119
-  _globals['_WATCHCONNECTORSRESPONSE']._serialized_end=1197
-  _globals['_ENABLECONNECTORREQUEST']._serialized_start=1199
-  _globals['_ENABLECONNECTORREQUEST']._serialized_end=1245
-  _globals['_ENABLECONNECTORRESPONSE']._serialized_start=1247
-  _globals['_ENABLECONNECTORRESPONSE']._serialized_end=1325
-  _globals['_DISABLECONNECTORREQUEST']._serialized_start=1327
-  _globals['_DISABLECONNECTORREQUEST']._serialized_end=1374
-  _globals['_DISABLECONNECTORRESPONSE']._serialized_start=1376
-  _globals['_DISABLECONNECTORRESPONSE']._serialized_end=1455
-  _globals['_RESTARTCONNECTORREQUEST']._serialized_start=1457
-  _globals['_RESTARTCONNECTORREQUEST']._serialized_end=1504
-  _globals['_RESTARTCONNECTORRESPONSE']._serialized_start=1506
-  _globals['_RESTARTCONNECTORRESPONSE']._serialized_end=1585
-  _globals['_DEATH']._serialized_start=1588
-  _globals['_DEATH']._serialized_end=1785
-  _globals['_GETDIAGNOSTICSREQUEST']._serialized_start=1787
-  _globals['_GETDIAGNOSTICSREQUEST']._serialized_end=1832
-  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_start=1835
-  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_end=1978
-  _globals['_CONNECTORSSERVICE']._serialized_start=2570
-  _globals['_CONNECTORSSERVICE']._serialized_end=3380
+  _globals['_CONNECTOR']._serialized_end=798
+  _globals['_LISTCONNECTORSREQUEST']._serialized_start=800
+  _globals['_LISTCONNECTORSREQUEST']._serialized_end=862
+  _globals['_LISTCONNECTORSRESPONSE']._serialized_start=864
+  _globals['_LISTCONNECTORSRESPONSE']._serialized_end=967
+  _globals['_GETCONNECTORREQUEST']._serialized_start=969
+  _globals['_GETCONNECTORREQUEST']._serialized_end=1012
+  _globals['_GETCONNECTORRESPONSE']._serialized_start=1014
+  _globals['_GETCONNECTORRESPONSE']._serialized_end=1089
+  _globals['_WATCHCONNECTORSREQUEST']._serialized_start=1091
+  _globals['_WATCHCONNECTORSREQUEST']._serialized_end=1137
+  _globals['_WATCHCONNECTORSRESPONSE']._serialized_start=1139
+  _globals['_WATCHCONNECTORSRESPONSE']._serialized_end=1217
+  _globals['_ENABLECONNECTORREQUEST']._serialized_start=1219
+  _globals['_ENABLECONNECTORREQUEST']._serialized_end=1265
+  _globals['_ENABLECONNECTORRESPONSE']._serialized_start=1267
+  _globals['_ENABLECONNECTORRESPONSE']._serialized_end=1345
+  _globals['_DISABLECONNECTORREQUEST']._serialized_start=1347
+  _globals['_DISABLECONNECTORREQUEST']._serialized_end=1394
+  _globals['_DISABLECONNECTORRESPONSE']._serialized_start=1396
+  _globals['_DISABLECONNECTORRESPONSE']._serialized_end=1475
+  _globals['_RESTARTCONNECTORREQUEST']._serialized_start=1477
+  _globals['_RESTARTCONNECTORREQUEST']._serialized_end=1524
+  _globals['_RESTARTCONNECTORRESPONSE']._serialized_start=1526
+  _globals['_RESTARTCONNECTORRESPONSE']._serialized_end=1605
+  _globals['_DEATH']._serialized_start=1608
+  _globals['_DEATH']._serialized_end=1805
+  _globals['_GETDIAGNOSTICSREQUEST']._serialized_start=1807
+  _globals['_GETDIAGNOSTICSREQUEST']._serialized_end=1852
+  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_start=1855
+  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_end=1998
+  _globals['_CONNECTORSSERVICE']._serialized_start=2590
+  _globals['_CONNECTORSSERVICE']._serialized_end=3400
 # @@protoc_insertion_point(module_scope)

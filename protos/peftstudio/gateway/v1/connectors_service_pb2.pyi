@@ -139,6 +139,7 @@ class Connector(_message.Message):
     CONCURRENT_JOBS_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     RELOAD_FIELD_NUMBER: _builtins.int
+    LAST_CAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies the connector in this gateway."""
     display_name: _builtins.str
@@ -173,6 +174,8 @@ class Connector(_message.Message):
     """SHA-256 over its files, the installed libraries and the interpreter at its last start; empty before."""
     reload: _builtins.str
     """What became of the last change of its files while the gateway runs; empty = there was none."""
+    last_cause: _builtins.str
+    """Class and cause of its last death; empty = none is known."""
     @_builtins.property
     def state_since(self) -> _timestamp_pb2.Timestamp:
         """When it came into this state."""
@@ -228,10 +231,11 @@ class Connector(_message.Message):
         concurrent_jobs: _builtins.int = ...,
         digest: _builtins.str = ...,
         reload: _builtins.str = ...,
+        last_cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["credentials_schema", b"credentials_schema", "next_attempt_at", b"next_attempt_at", "options_schema", b"options_schema", "state_since", b"state_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithms", b"algorithms", "capabilities", b"capabilities", "concurrent_jobs", b"concurrent_jobs", "cpu_seconds", b"cpu_seconds", "credentials_schema", b"credentials_schema", "description", b"description", "digest", b"digest", "display_name", b"display_name", "documentation_url", b"documentation_url", "features", b"features", "generation", b"generation", "id", b"id", "memory_bytes", b"memory_bytes", "message", b"message", "next_attempt_at", b"next_attempt_at", "options_schema", b"options_schema", "origin", b"origin", "pid", b"pid", "reload", b"reload", "requests_per_minute", b"requests_per_minute", "restarts", b"restarts", "state", b"state", "state_since", b"state_since", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithms", b"algorithms", "capabilities", b"capabilities", "concurrent_jobs", b"concurrent_jobs", "cpu_seconds", b"cpu_seconds", "credentials_schema", b"credentials_schema", "description", b"description", "digest", b"digest", "display_name", b"display_name", "documentation_url", b"documentation_url", "features", b"features", "generation", b"generation", "id", b"id", "last_cause", b"last_cause", "memory_bytes", b"memory_bytes", "message", b"message", "next_attempt_at", b"next_attempt_at", "options_schema", b"options_schema", "origin", b"origin", "pid", b"pid", "reload", b"reload", "requests_per_minute", b"requests_per_minute", "restarts", b"restarts", "state", b"state", "state_since", b"state_since", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
