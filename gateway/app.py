@@ -120,8 +120,9 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
     accounts = Accounts(connectors, connections.get, connections.credentials)
     catalog = Catalog(accounts, connections, clock)
     stack.push_async_callback(catalog.close)
-    files = await _files(data, database, accounts, connections, ledger, clock)
+    files = await _files(settings, database, accounts, connections, ledger, clock)
     stack.push_async_callback(files.artifacts.close)
+    stack.push_async_callback(files.uploads.close)
 
     logs, orders = LogStore(data / "logs"), Orders(files.datasets)
     tracker = Tracker(
@@ -197,14 +198,17 @@ class _Files:
 
 
 async def _files(
-    data: Path, database: Database, accounts: Accounts, connections: Connections, ledger: Ledger, clock: Clock
+    settings: Settings, database: Database, accounts: Accounts, connections: Connections, ledger: Ledger, clock: Clock
 ) -> _Files:
     async def is_in_use(uri: str) -> bool:
         return any(job.config.dataset_uri == uri for job in ledger.open_jobs())
 
+    data = settings.data_dir
     blobs = await Blobs.open(data / "blobs")
     artifact_store, upload_store = ArtifactStore(database), UploadStore(database)
-    artifacts = Artifacts(accounts, artifact_store, blobs, ledger, cache=Cache(blobs, upload_store))
+    artifacts = Artifacts(
+        accounts, artifact_store, blobs, ledger, cache=Cache(blobs, upload_store, settings.cache_bytes)
+    )
     datasets = Datasets(upload_store, artifact_store, blobs, data / "datasets", is_in_use)
     uploads = Uploads(accounts, connections, upload_store, blobs, datasets, clock)
     await uploads.drop_abandoned()

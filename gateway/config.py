@@ -36,6 +36,8 @@ class Settings(BaseModel):
     """PEM file with the certificate chain."""
     tls_key: Path | None = None
     """PEM file with the certificate's private key."""
+    cache_bytes: Annotated[int, Field(ge=0)] = 50 * 1024**3
+    """Disk for copies of jobs' files: thousands of adapters, or a few merged models."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
     integrity: Literal["show", "strict"] = "show"

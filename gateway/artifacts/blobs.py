@@ -1,6 +1,6 @@
 """Files by their checksum: `<root>/ab/<sha256>`, each written once, whole and verified, and never changed.
 
-Files on their way in are in `<root>/incoming`; those of downloads do not outlive the gateway, those of uploads do.
+Files on their way in are in `<root>/incoming`, and outlive the gateway: what was loaded once need not be loaded again.
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import secrets
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from gateway.artifacts.model import CHUNK_BYTES, Piece
 from gateway.artifacts.part import Part
 from gateway.errors import NotReady
+
+ABANDONED_AFTER = timedelta(days=7)
+"""Long enough for a long weekend with a bad line."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DOWNLOAD = "fill-"
@@ -35,7 +39,7 @@ class Blobs:
 
     @classmethod
     async def open(cls, root: Path) -> Blobs:
-        """Open or make the store, and delete what downloads left when the gateway was killed."""
+        """Open or make the store, and delete what downloads left long ago."""
         await asyncio.to_thread(_prepare, root)
         return cls(root)
 
@@ -70,9 +74,9 @@ class Blobs:
         """List checksums and sizes of all files, the one that was not read for the longest time first."""
         return await asyncio.to_thread(_by_age, self._root)
 
-    def part(self) -> Part:
-        """Begin a download's file."""
-        return Part(self.incoming / f"{_DOWNLOAD}{secrets.token_hex(8)}.part")
+    def part(self, name: str) -> Part:
+        """Return a download's file; under the same name it is the same file, which may have bytes already."""
+        return Part(self.incoming / f"{_DOWNLOAD}{name}.part")
 
     async def read(self, sha256: str, offset: int = 0, end: int | None = None) -> AsyncGenerator[Piece, None]:
         """Read a file from an offset to an end; None = its own end.
@@ -126,5 +130,7 @@ def _size(path: Path) -> int | None:
 
 def _prepare(root: Path) -> None:
     (root / "incoming").mkdir(parents=True, exist_ok=True)
+    long_ago = time.time() - ABANDONED_AFTER.total_seconds()
     for leftover in (root / "incoming").glob(f"{_DOWNLOAD}*.part"):
-        leftover.unlink()
+        if leftover.stat().st_mtime < long_ago:
+            leftover.unlink()

@@ -5,14 +5,11 @@ from __future__ import annotations
 from gateway.artifacts.blobs import Blobs
 from gateway.store.uploads import UploadStore
 
-DEFAULT_QUOTA_BYTES = 50 * 1024**3
-"""Thousands of adapters, or a few merged models."""
-
 
 class Cache:
     """Delete the copies of jobs' files that were not read for the longest time; what clients uploaded stays."""
 
-    def __init__(self, blobs: Blobs, uploads: UploadStore, quota_bytes: int = DEFAULT_QUOTA_BYTES) -> None:
+    def __init__(self, blobs: Blobs, uploads: UploadStore, quota_bytes: int) -> None:
         self._blobs = blobs
         self._uploads = uploads
         self._quota_bytes = quota_bytes

@@ -1,7 +1,8 @@
 """One download of one file into the blob store, and any number of readers that follow it.
 
-The bytes go into a `.part` file while they are hashed; a cut is continued where it happened. Bytes that turn out wrong
-are thrown away and fetched once more. A reader that was given some of them ends with the error, never quietly.
+The bytes go into a `.part` file while they are hashed; a cut is continued where it happened, and one by the end of the
+gateway too where the platform told a checksum that proves the whole. Bytes that turn out wrong are thrown away and
+fetched once more. A reader that was given some of them ends with the error, never quietly.
 """
 
 from __future__ import annotations
@@ -45,8 +46,11 @@ _log = logging.getLogger(__name__)
 class Fill:
     """One download; `run` does it, `pieces` follows it."""
 
-    def __init__(self, artifact: Artifact, source: Source, blobs: Blobs, settle: Settle, sleep: Sleep) -> None:
+    def __init__(
+        self, artifact: Artifact, source: Source, blobs: Blobs, settle: Settle, sleep: Sleep, name: str
+    ) -> None:
         self.artifact = artifact
+        self._name = name
         self._source = source
         self._blobs = blobs
         self._settle = settle
@@ -137,16 +141,26 @@ class Fill:
             await self._fill_once()
 
     async def _fill_once(self) -> None:
-        part = self._blobs.part()
+        part = self._blobs.part(self._name)
+        may_go_on = False
         try:
-            await asyncio.to_thread(part.create)
+            # Without a checksum nothing would tell whether what is there and what comes are of one file.
+            if not self.artifact.sha256:
+                await asyncio.to_thread(part.discard)
+            await asyncio.to_thread(part.open)
             self._part = part
+            self._notify()
             await self._download(part)
             self.artifact = await asyncio.to_thread(inspected, self.artifact, part.path, part.sha256)
             await asyncio.to_thread(part.finish, self._blobs.path(part.sha256))
+        except (GatewayError, asyncio.CancelledError) as error:
+            is_cut = not isinstance(error, GatewayError) or error.is_transient
+            may_go_on = is_cut and part.size > 0 and bool(self.artifact.sha256)
+            raise
         finally:
             self._part = None
-            await asyncio.to_thread(part.discard)
+            # To do it in a thread would be one more await that the gateway's end can cut.
+            part.close() if may_go_on else part.discard()
 
     async def _download(self, part: Part) -> None:
         failures = 0

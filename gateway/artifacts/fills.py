@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ class FillKey:
     artifact_id: str
     version: tuple[int | None, str, str]
     """Size, checksum and etag as the platform listed them."""
+
+    @property
+    def name(self) -> str:
+        """A name for its file, the same in every life of the gateway."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
 
 
 class Fills:

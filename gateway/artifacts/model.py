@@ -72,6 +72,8 @@ class Upload:
     sha256: str
     connection_id: str = ""
     metadata: str = "{}"
+    uri: str = ""
+    """What the platform calls it; empty = it is not there yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

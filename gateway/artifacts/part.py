@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.errors import GatewayError, StorageFull
 
+_READ_BYTES = 1024 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
@@ -24,15 +25,18 @@ class Part:
         self._lock = threading.RLock()
         self._descriptor = -1
 
-    def create(self) -> None:
-        """Make the file.
+    def open(self) -> None:
+        """Make the file, or go on with what there is of it.
 
         Raises:
             StorageFull: The disk is full or not writable.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            while data := os.pread(self._descriptor, _READ_BYTES, self.size):
+                self._hash.update(data)
+                self.size += len(data)
         except OSError as error:
             raise storage_error(error, self.path) from error
 

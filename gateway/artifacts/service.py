@@ -124,7 +124,7 @@ class Artifacts:
                 await self._cache.trim(found.sha256)
 
         source = _Remote(self._platforms, self._records, job, artifact.id)
-        return Fill(artifact, source, self._blobs, settle, self._sleep)
+        return Fill(artifact, source, self._blobs, settle, self._sleep, _key(job, artifact).name)
 
 
 class _Remote:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from gateway.artifacts.blobs import Blobs
+from gateway.artifacts.blobs import ABANDONED_AFTER, Blobs
 from gateway.artifacts.datasets import Datasets
 from gateway.artifacts.model import Dataset, Piece, Upload, UploadPurpose
 from gateway.artifacts.upload_checks import UploadOrder
@@ -18,10 +17,8 @@ from gateway.clock import Clock
 from gateway.connections.access import Directory
 from gateway.errors import BadOffset, ChecksumMismatch, InvalidRequest, NotFound, WrongState
 from gateway.platform import Platforms
+from gateway.single_flight import SingleFlight
 from gateway.store.uploads import UploadStore
-
-ABANDONED_AFTER = timedelta(days=7)
-"""Long enough for a long weekend with a bad line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +50,12 @@ class Uploads:
         self._blobs = blobs
         self._datasets = datasets
         self._clock = clock
+        self._commits: SingleFlight[str, str] = SingleFlight()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def close(self) -> None:
+        """End what is being sent to platforms; the next commit sends it again."""
+        await self._commits.close()
 
     async def start(self, order: UploadOrder) -> UploadStatus:
         """Begin an upload, or find out how far an earlier one of the same file came.
@@ -101,12 +103,19 @@ class Uploads:
     async def commit(self, upload_id: str) -> str:
         """Verify an upload and hand it to where it belongs; return the URI, or the registry's id or URL.
 
+        It is done once: whoever asks meanwhile or later gets the same answer.
+
         Raises:
             NotFound: There is no such upload.
             WrongState: Bytes are missing.
             ChecksumMismatch: They are not the bytes that were announced; they are deleted.
         """
+        return await self._commits.do(upload_id, lambda: self._commit(upload_id))
+
+    async def _commit(self, upload_id: str) -> str:
         upload = await self._get(upload_id)
+        if upload.uri:
+            return upload.uri
         async with self._lock(upload_id):
             if not await self._blobs.has(upload.sha256):
                 await self._verify(upload)
@@ -152,7 +161,7 @@ class Uploads:
     async def _send(self, upload: Upload) -> str:
         platform = await self._platforms.platform(upload.connection_id)
         uri = await platform.upload(upload, self._blobs.path(upload.sha256))
-        await self._store.remove(upload.id)
+        await self._store.note_sent(upload.id, uri)
         await self._datasets.drop_unused(upload.sha256)
         return uri
 

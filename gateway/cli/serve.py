@@ -48,6 +48,9 @@ def serve(
     integrity: Annotated[
         Integrity, typer.Option(help="strict = a connector whose files changed is not started.")
     ] = "show",
+    cache_gib: Annotated[
+        float, typer.Option(help="Disk for copies of jobs' files; those not read for longest go first.", min=0)
+    ] = 50,
     log_level: Annotated[LogLevel, typer.Option(help="How much to tell.")] = "INFO",
     log_format: Annotated[LogFormat, typer.Option(help="How to tell it.")] = "console",
 ) -> None:
@@ -68,6 +71,7 @@ def serve(
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         integrity=integrity,
+        cache_bytes=int(cache_gib * 1024**3),
         log_level=log_level,
         log_format=log_format,
     )

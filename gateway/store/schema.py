@@ -110,6 +110,7 @@ uploads = Table(
     Column("sha256", String(64), nullable=False),
     Column("connection_id", String(64), nullable=False, default=""),
     Column("metadata", Text, nullable=False, default="{}"),
+    Column("uri", Text, nullable=False, default=""),
     Column("created_at", BigInteger, nullable=False),
 )
 

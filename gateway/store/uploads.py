@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from gateway.artifacts.model import Dataset, Upload, UploadPurpose
 from gateway.paging import PageRequest
@@ -40,6 +40,11 @@ class UploadStore:
             rows = (await db.execute(select(uploads).where(uploads.c.created_at < micros(time)))).all()
         return [_upload(row) for row in rows]
 
+    async def note_sent(self, upload_id: str, uri: str) -> None:
+        """Keep what the platform calls an upload; its bytes are no longer needed here."""
+        async with self._database.write() as db:
+            await db.execute(update(uploads).where(uploads.c.id == upload_id).values(uri=uri))
+
     async def remove(self, upload_id: str) -> None:
         """Forget an upload."""
         async with self._database.write() as db:
@@ -73,10 +78,10 @@ class UploadStore:
 
     async def uses(self, sha256: str) -> bool:
         """Whether an upload or a dataset has these bytes."""
+        uses = (datasets.c.sha256 == sha256), (uploads.c.sha256 == sha256) & (uploads.c.uri == "")
         async with self._database.read() as db:
-            for table in (datasets, uploads):
-                query = select(func.count()).select_from(table).where(table.c.sha256 == sha256)
-                if (await db.execute(query)).scalar_one():
+            for use in uses:
+                if (await db.execute(select(func.count()).where(use))).scalar_one():
                     return True
         return False
 
@@ -94,6 +99,7 @@ def _upload_values(upload: Upload, created_at: datetime) -> dict[str, str | int]
         "sha256": upload.sha256,
         "connection_id": upload.connection_id,
         "metadata": upload.metadata,
+        "uri": upload.uri,
         "created_at": micros(created_at),
     }
 
@@ -107,6 +113,7 @@ def _upload(row: Row[tuple[object, ...]]) -> Upload:
         sha256=row.sha256,
         connection_id=row.connection_id,
         metadata=row.metadata,
+        uri=row.uri,
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import random
+import signal
 from collections.abc import AsyncIterator
 from typing import TypeAlias
 
@@ -21,11 +24,13 @@ from peftstudio.gateway.v1 import (
 from peftstudio.job.v1.artifact_pb2 import Chunk
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_CANCELLED, JOB_STATE_RUNNING, JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, expected, follow, laboratory, notes, submit, wish
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, Stubs
 
 pytestmark = pytest.mark.process
 
-GIB = 1024**3
+MIB = 1024**2
+SIZE = 2048 * MIB
+CUTS = 50
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 Streaming: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
 Plain: TypeAlias = "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]"
@@ -90,38 +95,64 @@ async def test_twenty_followers_get_every_line_once_and_in_order_over_one_upstre
         assert len({note.split()[0] for note in opened}) == 1
 
 
-async def test_a_gibibyte_passes_through_in_constant_memory_and_comes_verified(gateway: GatewayProcess) -> None:
+async def test_two_gibibytes_arrive_through_fifty_disconnects_in_constant_memory(gateway: GatewayProcess) -> None:
+    chance = random.Random(7)
+    cuts = sorted(chance.randrange(SIZE) for _ in range(CUTS))
     async with laboratory(gateway) as stubs:
-        warm = await submit(stubs, artifact_bytes=4 * 1024 * 1024)
+        warm = await submit(stubs, artifact_bytes=4 * MIB)
         await ended(stubs, warm)
-        await fetch(gateway, warm)
-        job_id = await submit(stubs, artifact_bytes=GIB)
+        await fetch(gateway, warm, hashlib.sha256(), 0, 4 * MIB)
+        job_id = await submit(stubs, artifact_bytes=SIZE)
         await ended(stubs, job_id)
-        before = gateway.memory_bytes()
-        size, digest, peak = await fetch(gateway, job_id)
-        assert size == GIB
-        assert digest == laboratory_digest(GIB)
-        assert peak - before < 64 * 1024 * 1024
+        before, digest, offset, highest = gateway.memory_bytes(), hashlib.sha256(), 0, 0
+        for number, cut in enumerate([*cuts, SIZE]):
+            if number % 13 == 5:
+                # The platform's side is cut as well.
+                os.kill(await connector_pid(stubs), signal.SIGKILL)
+            offset, peak = await fetch(gateway, job_id, digest, offset, cut)
+            highest = max(highest, peak)
+        assert (offset, digest.hexdigest()) == (SIZE, laboratory_digest(SIZE))
+        assert highest - before < 64 * MIB
+        print(f"the gateway grew by {(highest - before) / MIB:.0f} MiB")
         # From its middle, out of the gateway's own store: the platform is not asked again.
         opened = len(notes(gateway, "artifact opened"))
-        size, _, _ = await fetch(gateway, job_id, offset=GIB - 1000)
-        assert size == 1000
+        assert (await fetch(gateway, job_id, hashlib.sha256(), SIZE - 1000, SIZE))[0] == SIZE
         assert len(notes(gateway, "artifact opened")) == opened
 
 
-async def fetch(gateway: GatewayProcess, job_id: str, offset: int = 0) -> tuple[int, str, int]:
-    """Return bytes, sha256 of them, and the highest memory of the gateway meanwhile."""
-    digest, size, peak = hashlib.sha256(), 0, 0
+async def test_a_download_goes_on_where_the_killed_gateway_was(gateway: GatewayProcess) -> None:
+    size = 256 * MIB
+    async with laboratory(gateway) as stubs:
+        job_id = await submit(stubs, artifact_bytes=size, digest=True)
+        await ended(stubs, job_id)
+        offset, _ = await fetch(gateway, job_id, hashlib.sha256(), 0, size // 2)
+        await gateway.kill()
+    await gateway.start()
+    digest = hashlib.sha256()
+    assert (await fetch(gateway, job_id, digest, 0, size))[0] == size
+    assert digest.hexdigest() == laboratory_digest(size)
+    again = int(notes(gateway, "artifact opened")[-1].rsplit(" ", 1)[1])
+    assert again >= offset
+
+
+async def connector_pid(stubs: Stubs) -> int:
+    request = connectors_service_pb2.GetConnectorRequest(connector_id="lab")
+    return (await stubs.connectors.GetConnector(request, timeout=30)).connector.pid
+
+
+async def fetch(gateway: GatewayProcess, job_id: str, digest: hashlib._Hash, offset: int, stop: int) -> tuple[int, int]:
+    """Read a file on until at least `stop` and hang up; return where that was, and the gateway's most memory."""
+    peak, told = 0, offset
     async with gateway.connected() as stubs:
         request = artifacts_service_pb2.FetchArtifactRequest(job_id=job_id, artifact_id="weights", offset=offset)
         async for message in stubs.artifacts.FetchArtifact(request, timeout=100):
+            assert message.HasField("artifact") or message.chunk.offset == offset
             digest.update(message.chunk.data)
-            size += len(message.chunk.data)
-            if size % (16 * 1024 * 1024) == 0:
-                peak = max(peak, gateway.memory_bytes())
-            if message.HasField("artifact"):
-                assert offset or message.artifact.sha256 == digest.hexdigest()
-                return size, digest.hexdigest(), peak
+            offset += len(message.chunk.data)
+            if offset - told > 16 * MIB or message.HasField("artifact"):
+                told, peak = offset, max(peak, gateway.memory_bytes())
+            if message.HasField("artifact") or stop <= offset < SIZE:
+                return offset, peak
     raise AssertionError("the artifact was cut")
 
 

@@ -1,7 +1,8 @@
 """A platform on disk, for tests: real files with state that outlives the process, and as many bytes as are wished.
 
 A job is a folder with its log; `options` say what it is like: `lines` (how many), `pace` (lines a second, 0 = at
-once), `artifact_bytes`, `hold` (stays running until a file `release` appears in its folder).
+once), `artifact_bytes`, `digest` (their sha256 is told), `hold` (stays running until a file `release` appears in its
+folder).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Spec(TypedDict):
     pace: float
     artifact_bytes: int
     hold: bool
+    digest: bool
     started_at: float
 
 
@@ -69,7 +71,14 @@ class LabConnector(PlatformConnector):
     async def submit(self, request: SubmitRequest) -> str:
         folder = self.jobs / request.submission_token
         folder.mkdir(exist_ok=True)
-        spec = {"lines": 10, "pace": 0, "artifact_bytes": 1000, "hold": False, **request.config.options}
+        spec = {
+            "lines": 10,
+            "pace": 0,
+            "artifact_bytes": 1000,
+            "hold": False,
+            "digest": False,
+            **request.config.options,
+        }
         spec["started_at"] = time.time()
         if not (folder / "spec.json").exists():
             (folder / "spec.json").write_text(json.dumps(spec))
@@ -115,7 +124,9 @@ class LabConnector(PlatformConnector):
 
     async def list_artifacts(self, job_id: str) -> list[ArtifactInfo]:
         _, spec = self.find(job_id)
-        return [ArtifactInfo(id="weights", path="weights.bin", size=spec["artifact_bytes"], etag="v1")]
+        size = int(spec["artifact_bytes"])
+        told = await asyncio.to_thread(content_digest, size) if spec["digest"] else ""
+        return [ArtifactInfo(id="weights", path="weights.bin", size=size, etag="v1", sha256=told)]
 
     async def open_artifact(self, job_id: str, artifact_id: str, offset: int) -> AsyncIterator[bytes]:
         folder, spec = self.find(job_id)
@@ -158,6 +169,13 @@ class LabConnector(PlatformConnector):
     def note(self, folder: Path, text: str) -> None:
         with (folder / "notes").open("a") as file:
             file.write(f"{os.getpid()} {text}\n")
+
+
+def content_digest(size: int) -> str:
+    found = hashlib.sha256()
+    for offset in range(0, size, len(BLOCK)):
+        found.update(BLOCK[: size - offset])
+    return found.hexdigest()
 
 
 def digest(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.artifacts.blobs import Blobs
-from gateway.artifacts.cache import DEFAULT_QUOTA_BYTES, Cache
+from gateway.artifacts.cache import Cache
 from gateway.artifacts.datasets import Datasets
 from gateway.artifacts.service import Artifacts
 from gateway.artifacts.uploads import Uploads
@@ -87,7 +87,7 @@ class OneConnection:
         return [await self.get("conn-1")]
 
 
-async def make_bench(folder: Path, database: Database, quota_bytes: int = DEFAULT_QUOTA_BYTES) -> Bench:
+async def make_bench(folder: Path, database: Database, quota_bytes: int = 1024**3) -> Bench:
     clock = FakeClock()
     platform = FakePlatform()
     platforms = FakePlatforms({"conn-1": platform})

@@ -143,6 +143,29 @@ async def test_a_platform_that_always_cuts_is_given_up_with_its_own_reason(bench
     assert bench.parts() == []
 
 
+async def test_what_arrived_before_a_download_was_given_up_is_not_fetched_again(bench: Bench) -> None:
+    bench.platform.put("a.log", DATA)
+    bench.platform.faults.cut_after = [CHUNK_BYTES + 3, *[0] * MAX_FAILURES]
+    with pytest.raises(GatewayError):
+        await fetch(bench)
+    bench.platform.faults.cut_after = []
+    bench.platform.calls.clear()
+    assert await fetch(bench) == DATA
+    assert bench.platform.calls[-1] == f"fetch a.log {CHUNK_BYTES + 3}"
+    assert bench.parts() == []
+
+
+async def test_without_a_checksum_of_the_platforms_a_download_begins_anew(bench: Bench) -> None:
+    bench.platform.put("a.log", DATA, sha256="")
+    bench.platform.faults.cut_after = [CHUNK_BYTES, *[0] * MAX_FAILURES]
+    with pytest.raises(GatewayError):
+        await fetch(bench)
+    bench.platform.faults.cut_after = []
+    bench.platform.calls.clear()
+    assert await fetch(bench) == DATA
+    assert bench.platform.calls[-1] == "fetch a.log 0"
+
+
 async def test_rejected_credentials_are_not_tried_again(bench: Bench) -> None:
     bench.platform.put("a.log", DATA)
     await bench.artifacts.list("job-1")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,31 @@ from gateway.errors import NotReady, StorageFull
 pytestmark = pytest.mark.unit
 
 
-async def test_what_downloads_left_is_deleted_at_the_start_and_uploads_stay(tmp_path: Path) -> None:
+async def test_what_downloads_left_long_ago_is_deleted_at_the_start_and_uploads_stay(tmp_path: Path) -> None:
     incoming = (await Blobs.open(tmp_path)).incoming
-    (incoming / "fill-1.part").write_bytes(b"x")
-    (incoming / "upload-1.part").write_bytes(b"x")
+    for name in ("fill-1.part", "fill-2.part", "upload-1.part"):
+        (incoming / name).write_bytes(b"x")
+    for name in ("fill-1.part", "upload-1.part"):
+        os.utime(incoming / name, (0, 0))
     await Blobs.open(tmp_path)
-    assert [path.name for path in incoming.iterdir()] == ["upload-1.part"]
+    assert sorted(path.name for path in incoming.iterdir()) == ["fill-2.part", "upload-1.part"]
+
+
+async def test_a_part_is_gone_on_with_where_it_was_left(tmp_path: Path) -> None:
+    blobs = await Blobs.open(tmp_path)
+    for data in (b"half of it, ", b"and the rest"):
+        part = blobs.part("1")
+        part.open()
+        part.write(data)
+        part.close()
+    assert part.sha256 == hashlib.sha256(b"half of it, and the rest").hexdigest()
 
 
 async def test_a_blob_is_read_in_chunks_from_any_offset(tmp_path: Path) -> None:
     blobs = await Blobs.open(tmp_path)
     data = bytes(CHUNK_BYTES * 2 + 5)
-    part = blobs.part()
-    part.create()
+    part = blobs.part("1")
+    part.open()
     part.write(data)
     part.finish(blobs.path(part.sha256))
     digest = hashlib.sha256(data).hexdigest()
@@ -49,4 +62,4 @@ async def test_a_blob_that_has_left_says_to_ask_again(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "incoming").write_bytes(b"a file where the folder should be")
     with pytest.raises(StorageFull):
-        Blobs(tmp_path).part().create()
+        Blobs(tmp_path).part("1").open()

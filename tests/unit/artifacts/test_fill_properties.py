@@ -63,7 +63,7 @@ async def read(fill: Fill, offset: int, length: int) -> bytes | None:
 
 async def scenario(folder: Path, source: CutSource, ranges: list[tuple[int, int]]) -> None:
     blobs = await Blobs.open(folder)
-    fill = Fill(source.artifact, source, blobs, settle, no_pause)
+    fill = Fill(source.artifact, source, blobs, settle, no_pause, "1")
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         readers = [group.create_task(read(fill, offset, length)) for offset, length in ranges]
         group.create_task(fill.run())

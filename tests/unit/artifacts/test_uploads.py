@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.artifacts.blobs import ABANDONED_AFTER
 from gateway.artifacts.model import Piece, UploadPurpose
 from gateway.artifacts.upload_checks import UploadOrder
-from gateway.artifacts.uploads import ABANDONED_AFTER
 from gateway.errors import BadOffset, ChecksumMismatch, InvalidRequest, NotFound, StorageFull, WrongState
 from gateway.paging import PageRequest
 from gateway.store.database import Database
@@ -123,6 +123,15 @@ async def test_an_artifact_goes_to_its_platform_and_leaves_no_copy(bench: Bench)
     assert await upload(bench, wanted) == "hub://fake/adapter.safetensors"
     assert bench.platform.uploads["adapter.safetensors"] == DATA
     assert not await bench.blobs.has(wanted.sha256)
+
+
+async def test_an_artifact_goes_to_its_platform_once_however_often_it_is_committed(bench: Bench) -> None:
+    wanted = order(purpose="ARTIFACT", name="adapter.safetensors", connection_id="mine")
+    status = await bench.uploads.start(wanted)
+    await bench.uploads.write(status.upload_id, send([Piece(0, DATA)]))
+    uris = await asyncio.gather(*(bench.uploads.commit(status.upload_id) for _ in range(5)))
+    assert {*uris, await bench.uploads.commit(status.upload_id)} == {"hub://fake/adapter.safetensors"}
+    assert bench.platform.count("upload") == 1
 
 
 async def test_an_artifact_that_the_platform_refused_need_not_be_sent_again(bench: Bench) -> None:
