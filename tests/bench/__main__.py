@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import connectors, streams
+from tests.bench.gateways import HARMS
 from tests.bench.measure import Row
 
 
@@ -39,7 +40,7 @@ async def measure(rounds: int) -> list[Row]:
     return [
         await connectors.start_of_eight(rounds),
         await connectors.return_after_a_kill(rounds),
-        await connectors.neighbour_of_a_blocker(rounds),
+        *[await connectors.neighbour(rounds, harmful) for harmful in HARMS],
         *await streams.log_lines(max(3, rounds // 3)),
         *await streams.file_bytes(max(2, rounds // 5)),
     ]

@@ -9,7 +9,9 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+
+import grpc.aio
 
 from peftstudio.gateway.v1 import connections_service_pb2 as connections
 from peftstudio.gateway.v1 import connectors_service_pb2 as connectors
@@ -61,22 +63,22 @@ async def return_after_a_kill(rounds: int) -> Row:
     return Row("a killed connector serves again", f"{statistics.median(taken):.2f} s")
 
 
-async def neighbour_of_a_blocker(rounds: int) -> Row:
-    """Call one connector, alone and beside one that blocks its event loop most of the time."""
+async def neighbour(rounds: int, harmful: str) -> Row:
+    """Call one connector, alone and beside one that does harm all the time."""
     async with laboratories([]) as (_, stubs):
         await connect(stubs, "lab")
-        await connect(stubs, "blocker")
+        await connect(stubs, harmful)
 
         async def alone() -> float:
             return await _p99(stubs)
 
         async def beside() -> float:
-            async with _blocked(stubs):
+            async with _at_work(stubs, harmful):
                 return await _p99(stubs)
 
         pairs = await in_turns(beside, alone, rounds)
     return Row(
-        "p99 of a call beside a blocked connector",
+        f"p99 of a call beside a {harmful} connector",
         f"{statistics.median(pairs.ours) * 1000:.1f} ms",
         f"{statistics.median(pairs.base) * 1000:.1f} ms (alone)",
         pairs.ratio,
@@ -93,11 +95,12 @@ async def _p99(stubs: Stubs) -> float:
 
 
 @asynccontextmanager
-async def _blocked(stubs: Stubs) -> AsyncIterator[None]:
+async def _at_work(stubs: Stubs, harmful: str) -> AsyncIterator[None]:
     async def keep() -> None:
-        request = connections.VerifyConnectionRequest(connection_id="blocker")
+        request = connections.VerifyConnectionRequest(connection_id=harmful)
         while True:
-            await stubs.connections.VerifyConnection(request, timeout=30)
+            with suppress(grpc.aio.AioRpcError):
+                await stubs.connections.VerifyConnection(request, timeout=30)
 
     keeping = asyncio.create_task(keep())
     try:

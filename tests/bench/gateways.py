@@ -21,31 +21,50 @@ class Laboratory(LabConnector):
     name = "{name}"
 '''
 
-BLOCKER = '''"""A connector that does what connectors must not: it blocks its event loop."""
+HARM = '''"""A connector that does what connectors must not."""
 
+import os
 import time
 
 from tests.support.plugins.lab_connector import LabConnector
 
 
-class Blocker(LabConnector):
-    """Blocks for half a second whenever it is asked for its machines."""
+class Harmful(LabConnector):
+    """Does harm whenever its connection is verified."""
 
-    name = "blocker"
+    name = "{name}"
 
     async def verify_connection(self) -> bool:
-        time.sleep(0.5)
+        {harm}
         return True
 '''
+HARMS = {
+    "blocked": "time.sleep(0.5)",
+    "crashing": "os._exit(1)",
+    "memory-eating": "eaten = [os.urandom(1) * 2**24 for _ in range(1000)]",
+}
+"""What harmful connectors do, by their ids."""
+MANIFEST = """id = "{name}"
+command = ["{{python}}", "-m", "connector_sdk", "serve", "{{dir}}/{file}"]
+
+[limits] # it starts again and again
+backoff_cap = 1
+breaker_deaths = 100
+breaker_window = 10
+memory_hard_bytes = 2147483648
+"""
 
 
 @asynccontextmanager
 async def laboratories(names: Sequence[str]) -> AsyncIterator[tuple[GatewayProcess, Stubs]]:
-    """Run a gateway that finds these laboratories, and one connector that blocks."""
+    """Run a gateway that finds these laboratories, and connectors that do harm."""
     with TemporaryDirectory(prefix="peft-bench-") as name:
         plugins = Path(name) / "plugins"
         plugins.mkdir()
-        (plugins / "blocker_connector.py").write_text(BLOCKER)
+        for harmful, harm in HARMS.items():
+            (plugins / harmful).mkdir()
+            (plugins / harmful / "harmful.py").write_text(HARM.format(name=harmful, harm=harm))
+            (plugins / harmful / "connector.toml").write_text(MANIFEST.format(name=harmful, file="harmful.py"))
         for laboratory in names:
             (plugins / f"{laboratory}_connector.py").write_text(LABORATORY.format(name=laboratory))
         async with (
