@@ -42,6 +42,7 @@ class Overrides(BaseModel):
     backoff_cap: Annotated[float | None, Field(ge=1, le=3600)] = None
     breaker_deaths: Annotated[int | None, Field(ge=1, le=100)] = None
     breaker_window: Annotated[float | None, Field(ge=10, le=86_400)] = None
+    breaker_starts: Annotated[int | None, Field(ge=1, le=1000)] = None
     memory_warn_bytes: Annotated[int | None, Field(ge=0)] = None
     memory_soft_bytes: Annotated[int | None, Field(ge=0)] = None
     memory_hard_bytes: Annotated[int | None, Field(ge=0)] = None
@@ -66,6 +67,7 @@ class Overrides(BaseModel):
             cap=_or(self.backoff_cap, limits.restart.cap),
             breaker_deaths=limits.restart.breaker_deaths if self.breaker_deaths is None else self.breaker_deaths,
             window=_or(self.breaker_window, limits.restart.window),
+            starts_per_window=limits.restart.starts_per_window if self.breaker_starts is None else self.breaker_starts,
         )
         return replace(
             limits,

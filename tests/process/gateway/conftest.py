@@ -82,8 +82,8 @@ def expected(count: int) -> list[tuple[int, str]]:
     return [(number, f"line {number} of {count}") for number in range(1, count + 1)]
 
 
-def notes(gateway: GatewayProcess, kind: str) -> list[str]:
-    """What the laboratory noted of its jobs, e.g. each stream that was opened."""
-    folder = gateway.data_dir / "instances" / "lab" / "jobs"
+def notes(gateway: GatewayProcess, kind: str, connector: str = "lab") -> list[str]:
+    """What a laboratory noted of its jobs, e.g. each stream that was opened."""
+    folder = gateway.data_dir / "instances" / connector / "jobs"
     lines = [line for path in folder.glob("*/notes") for line in path.read_text().splitlines()]
     return [line for line in lines if line.split(" ", 1)[1].startswith(kind)]

@@ -2,7 +2,7 @@
 
 A job is a folder with its log; `options` say what it is like: `lines` (how many), `pace` (lines a second, 0 = at
 once), `artifact_bytes`, `digest` (their sha256 is told), `hold` (stays running until a file `release` appears in its
-folder).
+folder), `dies` (the connector dies between the job's start and its answer).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import ClassVar, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 from pydantic import JsonValue
 
@@ -32,6 +32,7 @@ class Spec(TypedDict):
     artifact_bytes: int
     hold: bool
     digest: bool
+    dies: bool
     started_at: float
 
 
@@ -43,7 +44,7 @@ class LabConnector(PlatformConnector):
     description = "A platform on disk."
     version = "1.0.0"
     supports_registry = True
-    submit_safety = "keyed"
+    submit_safety: ClassVar[Literal["keyed", "findable", "none"]] = "keyed"
     min_poll_interval_seconds: ClassVar[float | None] = 0.1
     credentials_schema: ClassVar[dict[str, JsonValue]] = {
         "type": "object",
@@ -77,12 +78,16 @@ class LabConnector(PlatformConnector):
             "artifact_bytes": 1000,
             "hold": False,
             "digest": False,
+            "dies": False,
             **request.config.options,
         }
         spec["started_at"] = time.time()
         if not (folder / "spec.json").exists():
             (folder / "spec.json").write_text(json.dumps(spec))
             self.note(folder, "submitted")
+            if spec["dies"]:
+                # The machine is rented, and nobody was told.
+                os._exit(1)
         return folder.name
 
     async def get_job_status(self, job_id: str) -> JobObservation:

@@ -1,0 +1,12 @@
+"""The laboratory, as a platform that starts another job with every call and can not be asked for one."""
+
+from __future__ import annotations
+
+from tests.support.plugins.lab_connector import LabConnector
+
+
+class UnsafeConnector(LabConnector):
+    """Knows no tokens."""
+
+    name = "unsafe"
+    submit_safety = "none"
