@@ -7,11 +7,10 @@ from typing import cast
 
 from gateway.api import requests
 from gateway.errors import InvalidRequest
-from gateway.jobs.model import JobState
 from gateway.jobs.service import Jobs
 from gateway.logs.follower import Follower, Part
 from gateway.logs.query import After, Since, Start, Tail, compile_filter
-from gateway.logs.store import LogStore
+from gateway.logs.store import Ending, LogStore
 from gateway.wire.jobs import state_to_proto
 from gateway.wire.time import time_from_proto
 from peftstudio.gateway.v1 import jobs_service_pb2 as pb
@@ -32,13 +31,14 @@ class JobLogs:
         await self._jobs.get(request.job_id)
         wanted = compile_filter(request.filter)
         with self._logs.open(request.job_id) as log:
-            follower = Follower(log, _start(request), wanted, lambda: self._state(request.job_id))
+            follower = Follower(log, _start(request), wanted, lambda: self._ending(request.job_id))
             parts = follower.follow() if request.follow else follower.read()
             async for part in parts:
                 yield cast("pb.StreamLogsResponse", _message(part))
 
-    async def _state(self, job_id: str) -> JobState:
-        return (await self._jobs.get(job_id)).state
+    async def _ending(self, job_id: str) -> Ending | None:
+        job = await self._jobs.get(job_id)
+        return Ending(job.state, is_complete=True) if job.state.is_terminal and not job.is_log_open else None
 
 
 def _start(request: pb.StreamLogsRequest) -> Start:

@@ -23,6 +23,9 @@ from gateway.platform import Platform, Platforms
 DRAIN_SECONDS = 10.0
 """How long a job's end is held back until its log is read to the end."""
 
+REST_SECONDS = 3600.0
+"""How long the rest of a log is asked for behind the job's end: outages of platforms last minutes."""
+
 ARTIFACT_SECONDS = 10.0
 """How long a job's end is held back until its files are listed."""
 
@@ -75,14 +78,16 @@ class Attendant:
             try:
                 job = await self._around.submitter.run(self._job_id)
                 is_complete = True
-                if not job.state.is_terminal:
+                if not job.state.is_terminal or (job.platform_job_id and job_log.ending is None):
                     job, is_complete = await self._attend(job, job_log)
-                job_log.finish(Ending(job.state, is_complete))
+                if job_log.ending is None:
+                    job_log.finish(Ending(job.state, is_complete))
+                if job.is_log_open:
+                    await self._around.ledger.close_log(job.id, job_log.segment.mark.last_seq)
             finally:
                 job_log.is_live = False
 
     async def _attend(self, job: Job, job_log: JobLog) -> tuple[Job, bool]:
-        self._poke(job.connection_id)
         collector = Collector(
             job,
             job_log,
@@ -93,17 +98,26 @@ class Attendant:
         )
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(collector.run())
+            if not job.state.is_terminal:
+                job = await self._until_end(job, collector, collecting, job_log)
+            collector.job_ended()
+            is_complete = await _is_read(collecting, REST_SECONDS)
+            collecting.cancel()
+        return job, is_complete
+
+    async def _until_end(self, job: Job, collector: Collector, collecting: asyncio.Task[bool], job_log: JobLog) -> Job:
+        """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
+        self._poke(job.connection_id)
+        async with asyncio.TaskGroup() as tasks:
             others = [tasks.create_task(self._carry_out_wishes()), tasks.create_task(self._enforce_limits())]
             seen = await self._end
             for task in others:
                 task.cancel()
-            await self._finalize(seen)
-            collector.job_ended()
-            await asyncio.wait([collecting], timeout=DRAIN_SECONDS)
-            is_complete = collecting.done() and not collecting.cancelled()
-            collecting.cancel()
+        await self._finalize(seen)
+        collector.job_ended()
+        is_drained = await _is_read(collecting, DRAIN_SECONDS)
         await self._look_at_artifacts(seen)
-        return await self._announce(seen, job_log), is_complete
+        return await self._announce(seen, job_log, is_drained=is_drained)
 
     async def _finalize(self, seen: Observation) -> None:
         """Show that the job is over but for its log and its files."""
@@ -121,12 +135,12 @@ class Attendant:
         except (GatewayError, TimeoutError) as error:
             log.info("artifacts not listed", job_id=self._job_id, error=str(error))
 
-    async def _announce(self, seen: Observation, job_log: JobLog) -> Job:
+    async def _announce(self, seen: Observation, job_log: JobLog, *, is_drained: bool) -> Job:
         last_seq = job_log.segment.mark.last_seq
 
         def apply(now: Job) -> Step:
             step = states.observe(now, seen, self._around.clock.now())
-            return replace(step, job=replace(step.job, last_log_seq=last_seq))
+            return replace(step, job=replace(step.job, last_log_seq=last_seq, is_log_open=not is_drained))
 
         return await self._around.ledger.change(self._job_id, apply)
 
@@ -165,6 +179,12 @@ class Attendant:
             self._job_id, lambda now: states.request_cancel(now, breach.reason, breach.message)
         )
         await self._ask(job)
+
+
+async def _is_read(collecting: asyncio.Task[bool], seconds: float) -> bool:
+    """Wait for the log's end, and tell whether it came with every line."""
+    await asyncio.wait([collecting], timeout=seconds)
+    return collecting.done() and not collecting.cancelled() and collecting.result()
 
 
 async def carry_out(platform: Platform, job: Job) -> None:

@@ -69,10 +69,11 @@ class Ledger:
         return self._published
 
     async def load(self) -> list[Job]:
-        """Read the jobs that have not ended; the first call of every start."""
+        """Read the jobs that have not ended, or whose log has not; the first call of every start."""
         self._change = self._published = await self._store.last_change()
-        self._open = {job.id: job for job in await self._store.open_jobs()}
-        return list(self._open.values())
+        left = await self._store.open_jobs()
+        self._open = {job.id: job for job in left if not job.state.is_terminal}
+        return left
 
     def open_jobs(self, connection_id: str | None = None) -> list[Job]:
         """Return the jobs that have not ended."""
@@ -116,6 +117,10 @@ class Ledger:
             # Memory must never differ from the database because a client hung up between the two.
             await unbroken(self._keep(self._next(job), event))
             return job
+
+    async def close_log(self, job_id: str, last_seq: int) -> None:
+        """Note that an ended job's log is at its end; that is no change of the job, and nobody is told."""
+        await self._store.close_log(job_id, last_seq)
 
     async def by_request_id(self, request_id: str) -> Job | None:
         """Return the job that was submitted under a request id."""

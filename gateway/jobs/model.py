@@ -161,6 +161,8 @@ class Job:
     last_error: str = ""
     """Why the last look failed; empty = it did not, and the record is not stale."""
     last_log_seq: int = 0
+    is_log_open: bool = True
+    """Whether lines may still come; also behind the job's end, where its platform could not be asked for the rest."""
     price: Price | None = None
     metrics_cursor: str = ""
 

@@ -22,6 +22,12 @@ FIRST_DELAY_SECONDS = 0.2
 
 MAX_DELAY_SECONDS = 15.0
 
+DOWN_SECONDS = 1.0
+"""Longest pause where it was the connector's process that ended: whoever asks for the next one waits for it anyway."""
+
+MAX_DENIALS = 5
+"""Answers in a row that there is no such job or connection, after which an ended job's log is not asked for again."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -48,26 +54,32 @@ class Collector:
         self._on_end = on_end
         self._job_ended = asyncio.Event()
         self._backoff = Backoff(FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)
+        self._is_down = False
+        self._denials = 0
 
     def job_ended(self) -> None:
         """Say that the job has ended at its platform: the next end of the stream is the end of the log."""
+        self._backoff.reset()
         self._job_ended.set()
 
-    async def run(self) -> None:
-        """Read until the log has ended.
+    async def run(self) -> bool:
+        """Read until the log has ended, and tell whether it has every line.
 
-        Returns when the source said that the log ended and the job had ended before that stream was opened: only
-        then is it certain that no line is missing.
+        It has where the source said that the log ended and the job had ended before that stream was opened: only
+        then is it certain that no line is missing. An ended job that its platform no longer knows has no more lines.
         """
         while True:
             was_over = self._job_ended.is_set()
             if await self._is_read_to_end():
                 self._on_end()
                 if was_over:
-                    return
+                    return True
+            if was_over and self._denials >= MAX_DENIALS:
+                return False
             await self._pause()
 
     async def _is_read_to_end(self) -> bool:
+        self._is_down = False
         try:
             with only_own_cancellation(lambda: ConnectorDown("the connector's process ended")):
                 platform = await self._platforms.platform(self._job.connection_id)
@@ -79,6 +91,8 @@ class Collector:
         except GatewayError as error:
             if error.reason is Reason.UNSUPPORTED:
                 return True
+            self._is_down = error.reason is Reason.CONNECTOR_DOWN
+            self._denials = self._denials + 1 if error.reason is Reason.NOT_FOUND else 0
             log.info("log stream cut", job_id=self._job.id, reason=error.reason, error=error.message)
             return False
 
@@ -105,10 +119,9 @@ class Collector:
         self._log.changed.notify()
 
     async def _pause(self) -> None:
-        delay = self._backoff.next_seconds()
+        delay = min(self._backoff.next_seconds(), DOWN_SECONDS if self._is_down else MAX_DELAY_SECONDS)
         if self._job_ended.is_set():
-            # The job's end is held back until its log is read, but not for long.
-            await asyncio.sleep(min(delay, FIRST_DELAY_SECONDS))
+            await asyncio.sleep(delay)
             return
         try:
             async with asyncio.timeout(delay):

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.errors import BadOffset
-from gateway.jobs.model import JobState
 from gateway.logs.query import Start, Wanted
 from gateway.logs.store import Ending, JobLog
 from gateway.logs.wire import encode, lines
@@ -33,11 +32,11 @@ class Follower:
     """Read a log from a point on, waiting for what comes; memory is one message, however slow the client is."""
 
     def __init__(
-        self, log: JobLog, start: Start, wanted: Wanted | None, final_state: Callable[[], Awaitable[JobState]]
+        self, log: JobLog, start: Start, wanted: Wanted | None, known_ending: Callable[[], Awaitable[Ending | None]]
     ):
         self._log = log
         self._wanted = wanted
-        self._final_state = final_state
+        self._known_ending = known_ending
         self._start = start
         self._seq = self._position = 0
 
@@ -92,14 +91,11 @@ class Follower:
         return Part(data, last_seq)
 
     async def _ending(self) -> Ending | None:
-        if self._log.ending is not None and self._seq == self._log.segment.mark.last_seq:
-            return self._log.ending
-        if self._log.ending is None and not self._log.is_live:
-            # The gateway was killed between the job's end and the log's; nobody will add to it.
-            state = await self._final_state()
-            if state.is_terminal:
-                return Ending(state, is_complete=False)
-        return None
+        ending = self._log.ending
+        if ending is None and not self._log.is_live:
+            # The gateway was killed between what it noted of the job and of the log.
+            ending = await self._known_ending()
+        return ending if self._seq == self._log.segment.mark.last_seq else None
 
 
 async def _is_set(event: asyncio.Event) -> bool:

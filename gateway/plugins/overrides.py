@@ -39,7 +39,7 @@ class Overrides(BaseModel):
     stable_window: Annotated[float | None, Field(ge=1, le=3600)] = None
     full_reset: Annotated[float | None, Field(ge=1, le=86_400)] = None
     backoff_first: Annotated[float | None, Field(ge=0.05, le=60)] = None
-    backoff_cap: Annotated[float | None, Field(ge=1, le=3600)] = None
+    backoff_cap: Annotated[float | None, Field(ge=0.1, le=3600)] = None
     breaker_deaths: Annotated[int | None, Field(ge=1, le=100)] = None
     breaker_window: Annotated[float | None, Field(ge=10, le=86_400)] = None
     breaker_starts: Annotated[int | None, Field(ge=1, le=1000)] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.errors import ConnectorDown, PlatformTimeout
+from gateway.errors import PlatformTimeout
 from gateway.platform import SourceBatch
 from gateway.plugins import streams
 from gateway.plugins.calls import Caller
@@ -16,7 +16,7 @@ async def read(caller: Caller, platform_job_id: str, cursor: str, after_line: in
     """Yield what a log has behind a cursor or line; ends without `is_end` where the stream was cut.
 
     Raises:
-        ConnectorDown: There is no process that could be asked. One that dies while it sends is a cut.
+        ConnectorDown: There is no process that could be asked, or it died while it sent.
 
     """
     client = await caller.client()
@@ -29,5 +29,5 @@ async def read(caller: Caller, platform_job_id: str, cursor: str, after_line: in
                 # A sign of life has none of these; it has done its work when it came.
                 if message.lines or message.cursor or message.end:
                     yield SourceBatch(message.lines, message.cursor, message.end)
-    except (ConnectorDown, PlatformTimeout):
+    except PlatformTimeout:
         return

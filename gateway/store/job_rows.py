@@ -57,6 +57,7 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "observed_at": micros_or_none(job.observed_at),
         "last_error": job.last_error,
         "last_log_seq": job.last_log_seq,
+        "is_log_open": int(job.is_log_open),
         "metrics_cursor": job.metrics_cursor,
     }
 
@@ -92,6 +93,7 @@ def job(row: Row[tuple[object, ...]]) -> Job:
         observed_at=moment_or_none(row.observed_at),
         last_error=row.last_error,
         last_log_seq=row.last_log_seq,
+        is_log_open=bool(row.is_log_open),
         metrics_cursor=row.metrics_cursor,
     )
 

@@ -52,6 +52,12 @@ class JobStore:
             if event is not None:
                 await connection.execute(insert(job_events).values(job_rows.event_values(event)))
 
+    async def close_log(self, job_id: str, last_seq: int) -> None:
+        """Keep that a job's log is at its end."""
+        async with self._database.write() as connection:
+            row = {"is_log_open": 0, "last_log_seq": last_seq}
+            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(row))
+
     async def get(self, job_id: str) -> Job | None:
         """Return one job."""
         return await self._one(select(jobs).where(jobs.c.id == job_id))
@@ -61,9 +67,10 @@ class JobStore:
         return await self._one(select(jobs).where(jobs.c.request_id == request_id))
 
     async def open_jobs(self) -> list[Job]:
-        """Return all jobs that have not ended."""
+        """Return all jobs that have not ended, or whose log has not."""
+        is_open = _OPEN | (jobs.c.is_log_open == 1)
         async with self._database.read() as connection:
-            rows = await connection.execute(select(jobs).where(_OPEN).order_by(jobs.c.id))
+            rows = await connection.execute(select(jobs).where(is_open).order_by(jobs.c.id))
             return [job_rows.job(row) for row in rows]
 
     async def changed_since(self, number: int, job_filter: JobFilter) -> list[Change]:

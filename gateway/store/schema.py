@@ -56,8 +56,10 @@ jobs = Table(
     Column("observed_at", BigInteger),
     Column("last_error", Text, nullable=False, default=""),
     Column("last_log_seq", BigInteger, nullable=False, default=0),
+    Column("is_log_open", Integer, nullable=False, default=1),
     Column("metrics_cursor", Text, nullable=False, default=""),
     Index("jobs_by_state", "state"),
+    Index("jobs_by_open_log", "is_log_open"),
     Index("jobs_by_connection", "connection_id"),
     Index("jobs_by_change", "change"),
 )

@@ -71,6 +71,23 @@ async def test_a_killed_gateway_finds_its_job_again_with_its_log(gateway: Gatewa
     assert len(notes(gateway, "submitted")) == 1
 
 
+async def test_a_log_that_comes_long_behind_the_jobs_end_is_there_whole_after_a_restart_too(
+    gateway: GatewayProcess,
+) -> None:
+    async with laboratory(gateway) as stubs:
+        job_id = await submit(stubs, lines=100, late=True)
+        following = asyncio.create_task(follow(stubs, job_id))
+        assert (await ended(stubs, job_id)).state == JOB_STATE_SUCCEEDED
+        assert not following.done()
+        await gateway.kill()
+        await asyncio.gather(following, return_exceptions=True)
+    await gateway.start()
+    (folder,) = (gateway.data_dir / "instances" / "lab" / "jobs").iterdir()
+    (folder / "loggable").touch()
+    async with gateway.connected() as stubs:
+        assert await follow(stubs, job_id) == expected(100)
+
+
 async def test_a_gateway_that_is_killed_again_and_again_while_it_submits_starts_each_job_once(
     gateway: GatewayProcess,
 ) -> None:

@@ -2,7 +2,8 @@
 
 A job is a folder with its log; `options` say what it is like: `lines` (how many), `pace` (lines a second, 0 = at
 once), `artifact_bytes`, `digest` (their sha256 is told), `hold` (stays running until a file `release` appears in its
-folder), `dies` (the connector dies between the job's start and its answer).
+folder), `dies` (the connector dies between the job's start and its answer),
+`late` (the log cannot be had until a file `loggable` appears in its folder).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Spec(TypedDict):
     hold: bool
     digest: bool
     dies: bool
+    late: bool
     started_at: float
 
 
@@ -79,11 +81,14 @@ class LabConnector(PlatformConnector):
             "hold": False,
             "digest": False,
             "dies": False,
+            "late": False,
             **request.config.options,
         }
         spec["started_at"] = time.time()
         if not (folder / "spec.json").exists():
-            (folder / "spec.json").write_text(json.dumps(spec))
+            # Whole or not at all: the connector may be killed at any moment.
+            (folder / ".spec").write_text(json.dumps(spec))
+            (folder / ".spec").rename(folder / "spec.json")
             self.note(folder, "submitted")
             if spec["dies"]:
                 # The machine is rented, and nobody was told.
@@ -107,6 +112,8 @@ class LabConnector(PlatformConnector):
 
     async def stream_logs_from(self, job_id: str, cursor: str) -> AsyncIterator[LogRecord]:
         folder, spec = self.find(job_id)
+        if spec["late"] and not (folder / "loggable").exists():
+            raise ConnectionError("the log cannot be had yet")
         self.note(folder, "log opened")
         try:
             number = int(cursor or 0)

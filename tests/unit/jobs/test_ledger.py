@@ -46,6 +46,7 @@ async def test_a_job_comes_back_from_the_database_as_it_was(ledger: Ledger, data
         progress=Progress(percentage=12.5, step=1, total_steps=8, estimated_remaining_seconds=0.5),
         exit_code=0,
         ended_at=NOON,
+        is_log_open=False,
     )
     await ledger.add(rich)
     fresh = Ledger(JobStore(database), FakeClock())
@@ -57,7 +58,13 @@ async def test_only_open_jobs_are_taken_up_again(ledger: Ledger, database: Datab
     await ledger.add(job(1))
     await ledger.add(job(2))
     await ledger.change("job-002", lambda now: states.fail(now, JobReason.LOST, "gone", NOON))
+    fresh = Ledger(JobStore(database), FakeClock())
+    # The other one has ended, but the rest of its log may be had still.
+    assert [found.id for found in await fresh.load()] == ["job-001", "job-002"]
+    assert [found.id for found in fresh.open_jobs()] == ["job-001"]
+    await ledger.close_log("job-002", 7)
     assert [found.id for found in await Ledger(JobStore(database), FakeClock()).load()] == ["job-001"]
+    assert (await ledger.get("job-002")).last_log_seq == 7
 
 
 async def test_a_look_that_finds_nothing_new_is_neither_a_revision_nor_news(ledger: Ledger, clock: FakeClock) -> None:

@@ -61,11 +61,11 @@ async def collect(platform: LoggingPlatform, log: JobLog, secrets: list[str] | N
 
 
 async def texts(log: JobLog, after_seq: int = 0) -> list[tuple[int, str]]:
-    async def state() -> JobState:
-        return JobState.SUCCEEDED
+    async def unknown() -> Ending | None:
+        return None
 
     found = []
-    async for part in Follower(log, After(after_seq), None, state).read():
+    async for part in Follower(log, After(after_seq), None, unknown).read():
         found += [(line.seq, line.text) for line in lines(part.data)]
     return found
 
@@ -127,11 +127,11 @@ async def test_followers_get_what_comes_later_and_the_end_in_words(tmp_path: Pat
         log.is_live = True
 
         async def follow(start: int) -> tuple[list[int], Ending | None]:
-            async def state() -> JobState:
-                return JobState.RUNNING
+            async def unknown() -> Ending | None:
+                return None
 
             seqs: list[int] = []
-            async for part in Follower(log, After(start), None, state).follow():
+            async for part in Follower(log, After(start), None, unknown).follow():
                 seqs += [line.seq for line in lines(part.data)]
                 if part.is_last:
                     return seqs, part.ending
@@ -147,13 +147,13 @@ async def test_followers_get_what_comes_later_and_the_end_in_words(tmp_path: Pat
 
 
 async def test_a_filter_leaves_lines_out_and_the_cursor_counts_them_all_the_same(tmp_path: Path) -> None:
-    async def state() -> JobState:
-        return JobState.RUNNING
+    async def unknown() -> Ending | None:
+        return None
 
     with LogStore(tmp_path).open("job-1") as log:
         await collect(LoggingPlatform(lines=["loss 1", "noise", "loss 2", "noise"]), log)
         wanted = compile_filter(LogFilter(regex="^loss [0-9]$"))
-        parts = [part async for part in Follower(log, Tail(3), wanted, state).read()]
+        parts = [part async for part in Follower(log, Tail(3), wanted, unknown).read()]
         assert [line.text for part in parts for line in lines(part.data)] == ["loss 2"]
         assert parts[-1].next_after_seq == 4
 
@@ -192,10 +192,10 @@ async def test_an_ending_that_a_power_cut_left_empty_is_taken_from_the_ledger(tm
     (tmp_path / "job-1").mkdir()
     (tmp_path / "job-1" / "ending.json").write_text("")
 
-    async def state() -> JobState:
-        return JobState.FAILED
+    async def known() -> Ending | None:
+        return Ending(JobState.FAILED, is_complete=True)
 
     with LogStore(tmp_path).open("job-1") as log:
         async with asyncio.timeout(5):
-            parts = [part async for part in Follower(log, After(), None, state).follow()]
-    assert parts[-1].ending == Ending(JobState.FAILED, is_complete=False)
+            parts = [part async for part in Follower(log, After(), None, known).follow()]
+    assert parts[-1].ending == Ending(JobState.FAILED, is_complete=True)

@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("observed_at", sa.BigInteger(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=False),
         sa.Column("last_log_seq", sa.BigInteger(), nullable=False),
+        sa.Column("is_log_open", sa.Integer(), nullable=False),
         sa.Column("metrics_cursor", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("request_id"),
@@ -100,6 +101,7 @@ def upgrade() -> None:
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("jobs_by_change", ["change"], unique=False)
         batch_op.create_index("jobs_by_connection", ["connection_id"], unique=False)
+        batch_op.create_index("jobs_by_open_log", ["is_log_open"], unique=False)
         batch_op.create_index("jobs_by_state", ["state"], unique=False)
 
     op.create_table(
