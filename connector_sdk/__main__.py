@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+from pathlib import Path
 
 from connector_sdk._load import load
-from connector_sdk.serve import serve_loaded
+from connector_sdk.serve import serve_at, serve_loaded
 
 
 def main() -> None:
@@ -15,7 +16,27 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="serve")
     serving = commands.add_parser("serve", help="serve a connector to the gateway that starts this process")
     serving.add_argument("target", metavar="FILE_OR_MODULE[:CLASS]")
-    serve_loaded(functools.partial(load, parser.parse_args().target))
+    serving.add_argument("--listen", metavar="HOST:PORT", help="serve gateways elsewhere, at this address")
+    serving.add_argument("--token-file", type=Path, metavar="FILE", help="secret that those gateways have, too")
+    serving.add_argument("--tls-certificate", type=Path, metavar="PEM", help="its certificate chain")
+    serving.add_argument("--tls-key", type=Path, metavar="PEM", help="the certificate's private key")
+    serving.add_argument(
+        "--client-ca", type=Path, metavar="PEM", help="who must have signed the gateways' certificates"
+    )
+    arguments = parser.parse_args()
+    find = functools.partial(load, arguments.target)
+    if arguments.listen is None:
+        serve_loaded(find)
+    if arguments.token_file is None:
+        parser.error("--listen needs --token-file: openssl rand -hex 32 > FILE")
+    serve_at(
+        find,
+        address=arguments.listen,
+        token_file=arguments.token_file,
+        certificate=arguments.tls_certificate,
+        key=arguments.tls_key,
+        client_ca=arguments.client_ca,
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from connector_sdk._connections import Factory
 from connector_sdk._contract import contract_digest
 from connector_sdk._handshake import report_ready
 from connector_sdk._health_socket import HealthSocket
+from connector_sdk._listener import SocketListener
 from connector_sdk._pulse import Pulse, Watchdog
 from connector_sdk._redact import Secrets
 from connector_sdk._server import ConnectorServer, Setting
@@ -50,7 +51,7 @@ async def run(factory: Factory, bootstrap: Bootstrap, lifeline: int, secrets: Se
 
 def _setting(bootstrap: Bootstrap) -> Setting:
     return Setting(
-        socket=bootstrap.socket,
+        listener=SocketListener(bootstrap.socket),
         gateway_token=bootstrap.gateway_token,
         connector_token=bootstrap.connector_token,
         work_dir=bootstrap.work_dir,

@@ -16,9 +16,9 @@ from connector_sdk._connections import Connections, Factory
 from connector_sdk._describe import describe
 from connector_sdk._gateway_token import GatewayToken
 from connector_sdk._health import Health, Hold
+from connector_sdk._listener import Listener
 from connector_sdk._log_stream import HEARTBEAT_SECONDS, LogStreams
 from connector_sdk._options import SERVER_OPTIONS
-from connector_sdk._private_socket import private_socket
 from connector_sdk._redact import Secrets
 from connector_sdk._servicer import ConnectorServicer, Shutdown
 from connector_sdk._start import StartError
@@ -34,7 +34,7 @@ CLEANUP_SECONDS = 2.0  # for handlers to unwind and connections to close, beside
 class Setting:
     """Where and how to serve."""
 
-    socket: Path
+    listener: Listener
     gateway_token: str
     connector_token: str
     work_dir: Path
@@ -42,7 +42,7 @@ class Setting:
 
 
 class ConnectorServer:
-    """Serve the connectors that a factory makes, on a private unix socket."""
+    """Serve the connectors that a factory makes."""
 
     def __init__(
         self, factory: Factory, setting: Setting, secrets: Secrets, shut_down: Shutdown, hold: Hold = nullcontext
@@ -64,10 +64,8 @@ class ConnectorServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     async def start(self) -> None:
-        """Listen; raises `StartError` where the socket cannot be had."""
-        socket = self._setting.socket
-        with private_socket(socket):
-            self._server.add_insecure_port(f"unix:{socket}")
+        """Listen; raises `StartError` where the place cannot be had."""
+        with self._setting.listener.open(self._server):
             await self._server.start()
 
     async def stop(self, grace_seconds: float) -> None:

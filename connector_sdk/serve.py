@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from connector_sdk._handshake import report_failure
@@ -47,6 +48,34 @@ def serve_loaded(load: Load) -> NoReturn:
         _run(load(), bootstrap, lifeline, secrets)
     except StartError as error:
         report_failure(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    sys.exit(ExitCode.DONE)
+
+
+def serve_at(
+    load: Load,
+    *,
+    address: str,
+    token_file: Path,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    client_ca: Path | None = None,
+) -> NoReturn:
+    """Serve the class that `load` gives at an address, until SIGTERM; the gateways that may call know the token file.
+
+    Without a certificate only an address of this machine alone can be served. With `client_ca`, gateways must show a
+    certificate, too.
+    """
+    os.environ.update(GRPC_ENVIRONMENT)
+    secrets = Secrets()
+    log_to_stderr("INFO", secrets)
+    try:
+        from connector_sdk._remote import Place, run  # gRPC reads its environment when it is imported
+
+        place = Place(address=address, token_file=token_file, certificate=certificate, key=key, client_ca=client_ca)
+        asyncio.run(run(load(), place, secrets))
+    except StartError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
     sys.exit(ExitCode.DONE)

@@ -14,6 +14,7 @@ import grpc
 
 from connector_sdk._client_tokens import token_interceptors
 from connector_sdk._connections import Factory
+from connector_sdk._listener import SocketListener
 from connector_sdk._log_stream import HEARTBEAT_SECONDS
 from connector_sdk._options import CHANNEL_OPTIONS
 from connector_sdk._redact import Secrets
@@ -54,7 +55,7 @@ class ConnectorHarness:
         """Start the server and open the channels."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="peft-")))
         setting = Setting(
-            socket=folder / "s",
+            listener=SocketListener(folder / "s"),
             gateway_token=self.gateway_token,
             connector_token=self.connector_token,
             work_dir=self._work_dir or folder,
@@ -63,7 +64,7 @@ class ConnectorHarness:
         server = ConnectorServer(self._factory, setting, Secrets(), self.shutdowns.append)
         await server.start()
         self._stack.push_async_callback(server.stop, STOP_GRACE_SECONDS)
-        address = f"unix:{setting.socket}"
+        address = f"unix:{folder / 's'}"
         self.channel = await self._stack.enter_async_context(
             grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         )

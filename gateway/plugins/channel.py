@@ -10,6 +10,7 @@ from types import MappingProxyType
 import grpc
 import grpc.aio
 
+from gateway.plugins.elsewhere import Elsewhere
 from gateway.plugins.handshake import Tokens
 
 CHANNEL_OPTIONS = MappingProxyType(
@@ -43,6 +44,23 @@ _PROOF = "x-connector-token"
 def open_channel(socket: Path) -> grpc.aio.Channel:
     """Open a channel to a socket; it connects with the first call."""
     return grpc.aio.insecure_channel(f"unix:{socket}", options=tuple(CHANNEL_OPTIONS.items()))
+
+
+def open_remote_channel(elsewhere: Elsewhere) -> grpc.aio.Channel:
+    """Open a channel to an address; it connects with the first call.
+
+    Raises:
+        Unusable: Its settings are wrong.
+
+    """
+    options = {**CHANNEL_OPTIONS, "grpc.max_reconnect_backoff_ms": 30_000}
+    del options["grpc.default_authority"]
+    if elsewhere.server_name:
+        options["grpc.ssl_target_name_override"] = elsewhere.server_name
+    secured = elsewhere.credentials()
+    if secured is None:
+        return grpc.aio.insecure_channel(elsewhere.address, options=tuple(options.items()))
+    return grpc.aio.secure_channel(elsewhere.address, secured, options=tuple(options.items()))
 
 
 def credentials(tokens: Tokens) -> grpc.aio.Metadata:

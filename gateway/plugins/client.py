@@ -55,7 +55,7 @@ class ConnectorClient:
         self,
         connector_id: str,
         generation: int,
-        socket: Path,
+        channel: grpc.aio.Channel,
         tokens: Tokens,
         hide: Callable[[Iterable[str]], None],
         on_trouble: Callable[[str], None] = lambda words: None,
@@ -65,7 +65,7 @@ class ConnectorClient:
         Args:
             connector_id: Which connector it is.
             generation: Which of its processes.
-            socket: Where that listens.
+            channel: Leads to where that listens.
             tokens: How both prove who they are.
             hide: Told every credential before it is sent, so that no log shows it.
             on_trouble: Told what calls show of the platform's side, whenever that changes.
@@ -83,7 +83,7 @@ class ConnectorClient:
         self._tokens = tokens
         self._hide = hide
         self._metadata = credentials(tokens)
-        self._channel = open_channel(socket)
+        self._channel = channel
         self._stub: ConnectorServiceAsyncStub = ConnectorServiceStub(self._channel)
         self._health_channel: grpc.aio.Channel | None = None
         self._lifeline: asyncio.Task[None] | None = None

@@ -46,7 +46,7 @@ class Finder:
 
         """
         settings = read_settings(self.settings_path)
-        found, warnings = _first_of_each_id(self._all())
+        found, warnings = _first_of_each_id((*_elsewhere(settings), *self._all()))
         return Discovery(
             tuple(_with_settings(spec, settings) for spec in found),
             (*settings.warnings, *warnings, *_without_connector(settings, found)),
@@ -98,6 +98,23 @@ def _in_packages(points: Iterable[importlib.metadata.EntryPoint]) -> Iterator[Co
             if is_usable
             else f"entry point {point.name!r}: only lower-case letters, digits, - and _ can be used",
         )
+
+
+def _elsewhere(settings: ReadSettings) -> Iterator[ConnectorSpec]:
+    """Describe the connectors that the owner's settings alone name, as somebody else runs them."""
+    for key, one in settings.by_id.items():
+        if one.elsewhere is not None:
+            problem = "attach and address exclude each other" if one.attach else one.elsewhere.check()
+            is_usable = re.match(ID_PATTERN, key) is not None
+            yield ConnectorSpec(
+                id=_id_of(key),
+                origin=one.elsewhere.address,
+                problem=f"{settings.path}: {key}: {problem}"
+                if problem
+                else ""
+                if is_usable
+                else f"{settings.path}: {key!r}: only lower-case letters, digits, - and _ can be used",
+            )
 
 
 def _id_of(name: str) -> str:

@@ -150,7 +150,9 @@ class Reached(OfProcess):
 
 @dataclass(frozen=True, slots=True)
 class Progressed(OfProcess):
-    """The process says that it is not ready yet."""
+    """The process says that it is not ready yet; of one that is not the gateway's: that it cannot be spoken to."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -181,17 +182,20 @@ class Hands:
         except StartFailed as error:
             self._take(on.Refused(generation, ending(error.exit_class, str(error), None)))
             return
-        self.instance = instance
+        self.instance, elsewhere = instance, self._standing.spec.settings.elsewhere
         while self.instance is instance:
-            with suppress(GatewayError):
+            why = ""
+            try:
                 instance.client.description = await instance.client.describe(instance.limits.probe_interval)
                 self._describe(instance)
                 self._take(on.Opened(generation))
-                # A debugger may hold it for as long as it likes; only a socket that is gone means an end.
-                while instance.bootstrap.socket.exists():  # noqa: ASYNC110
-                    await asyncio.sleep(instance.limits.probe_interval.total_seconds())
-            self._take(on.Progressed(generation))
-            await asyncio.sleep(_ATTACH_PAUSE.total_seconds())
+                await (instance.until_away() if elsewhere else instance.until_gone())
+            except GatewayError as error:
+                why = str(error)
+            self._take(
+                on.Progressed(generation, (elsewhere and f"cannot be reached at {elsewhere.address}: {why}") or "")
+            )
+            await asyncio.sleep(_ATTACH_PAUSE.total_seconds() * random.uniform(0.75, 1.25))
 
     def _on_trouble(self, generation: int) -> Callable[[str], None]:
         return lambda words: self._take(on.HealthChanged(generation, words))

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError
 from gateway.plugins.adopted import AdoptedProcess, AuthorsProcess
+from gateway.plugins.channel import open_channel, open_remote_channel
 from gateway.plugins.client import ConnectorClient
+from gateway.plugins.elsewhere import Unusable
 from gateway.plugins.failures import StartFailed
 from gateway.plugins.folders import Folders, write_private
 from gateway.plugins.handshake import Bootstrap, Tokens
@@ -89,7 +91,10 @@ class Incubator:
         """
         try:
             bootstrap = self._bootstrap(spec, generation)
-            write_private(self.folders.bootstrap_file(spec.id), bootstrap.line())
+            if spec.settings.attach:
+                write_private(self.folders.bootstrap_file(spec.id), bootstrap.line())
+        except Unusable as error:
+            raise StartFailed(str(error), ExitClass.CONFIG) from error
         except (OSError, GatewayError) as error:
             raise StartFailed(f"there is no place for its process: {error}", ExitClass.ERROR) from error
         return self._instance(spec, bootstrap, AuthorsProcess(self._lines(spec, bootstrap.tokens)), on_trouble)
@@ -114,7 +119,9 @@ class Incubator:
         self, spec: ConnectorSpec, bootstrap: Bootstrap, child: Body, on_trouble: Callable[[str], None]
     ) -> Instance:
         hide = child.lines.hide
-        client = ConnectorClient(spec.id, bootstrap.generation, bootstrap.socket, bootstrap.tokens, hide, on_trouble)
+        elsewhere = spec.settings.elsewhere
+        channel = open_channel(bootstrap.socket) if elsewhere is None else open_remote_channel(elsewhere)
+        client = ConnectorClient(spec.id, bootstrap.generation, channel, bootstrap.tokens, hide, on_trouble)
         limits = spec.overrides.apply(self.limits)
         return Instance(bootstrap.generation, child, client, bootstrap, self.folders, limits, self.group)
 
@@ -125,7 +132,7 @@ class Incubator:
         return lines
 
     def _bootstrap(self, spec: ConnectorSpec, generation: int) -> Bootstrap:
-        limits = spec.overrides.apply(self.limits)
+        limits, elsewhere = spec.overrides.apply(self.limits), spec.settings.elsewhere
         self.folders.note_generation(spec.id, generation)
         return Bootstrap(
             instance_id=spec.id,
@@ -133,7 +140,7 @@ class Incubator:
             socket=self.folders.prepare(spec.id, generation),
             work_dir=self.folders.work_dir(spec.id),
             log_level=self.log_level,
-            tokens=Tokens(),
+            tokens=Tokens() if elsewhere is None else elsewhere.tokens(),
             host_loss=limits.host_loss,
             linger=limits.linger,
             memory_limit_bytes=limits.memory_hard_bytes,

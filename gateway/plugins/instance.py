@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from gateway.errors import GatewayError, Unsupported
+from gateway.errors import ConnectorDown, GatewayError, Unsupported
 from gateway.plugins.client import ADMIN_LIMIT, ConnectorClient
 from gateway.plugins.contract import contract_digest
 from gateway.plugins.events import StartStep, Vitals
@@ -100,6 +100,25 @@ class Instance:
             idle_seconds=self.client.activity.idle_seconds(),
             memory_bytes=self.gauge.memory_bytes,
         )
+
+    async def until_gone(self) -> None:
+        """Wait until an author's process has ended: a debugger may hold it, so only a socket that is gone counts."""
+        while self.bootstrap.socket.exists():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(self.limits.probe_interval.total_seconds())
+
+    async def until_away(self) -> None:
+        """Make health calls to a process elsewhere until several in a row have failed.
+
+        Raises:
+            ConnectorDown: They have.
+
+        """
+        missed = 0
+        while missed < self.limits.probe_failures:
+            await asyncio.sleep(self.limits.probe_interval.total_seconds())
+            is_serving = await self.client.is_serving(self.limits.probe_timeout)
+            missed = 0 if is_serving else missed + 1
+        raise ConnectorDown(f"it answered none of {missed} health calls")
 
     async def dump_stacks(self) -> None:
         """Have the process write all threads' stacks, and read them."""

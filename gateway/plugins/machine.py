@@ -120,7 +120,7 @@ def _of_process(turn: Turn, event: OfProcess) -> None:  # noqa: C901 - one case 
         case Reached():
             starting.reached(turn, event.step)
         case Progressed():
-            starting.progressed(turn)
+            starting.progressed(turn, event.why)
         case Opened():
             starting.opened(turn)
         case Refused():

@@ -82,7 +82,7 @@ class Reloader:
         elif not spec.settings.enabled:
             old.standing.spec = spec
             await old.disable()
-        elif old.serving() is None or spec.settings.attach or old.standing.spec.settings.attach:
+        elif old.serving() is None or spec.is_attached or old.standing.spec.is_attached:
             old.change(spec)
             if self._may_run(spec):
                 old.enable()

@@ -12,7 +12,7 @@ from gateway.plugins.exits import PERMANENT, Ending
 from gateway.plugins.model import ConnectorState, ExitClass
 from gateway.plugins.turn import Turn
 
-WAITS_FOR_AUTHOR = "waits for the process that its author starts by hand"
+WAITS_FOR_AUTHOR = "waits for the process, which somebody else starts"
 
 
 def rest(turn: Turn) -> None:
@@ -65,7 +65,7 @@ def unverified_in_time(turn: Turn) -> None:
 def attach(turn: Turn) -> None:
     """Wait for a process that is not ours."""
     generation = turn.number
-    turn.change(generation=generation, hold=Hold.HANDS_OFF, has_run=True, step=StartStep.QUEUED)
+    turn.change(generation=generation, hold=Hold.HANDS_OFF, has_run=True, step=StartStep.QUEUED, trouble="")
     turn.move(ConnectorState.ATTACHED, WAITS_FOR_AUTHOR)
     turn.decide(Attach(generation))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from gateway.errors import GatewayError, Reason
+from gateway.plugins.elsewhere import Elsewhere
 from gateway.plugins.spec import Integrity, Settings
 
 
@@ -31,6 +32,13 @@ class _RateLimits(_Lenient):
     concurrent_jobs: int = Field(default=0, ge=0)
 
 
+class _Tls(_Lenient):
+    ca: Path | None = Field(default=None, strict=False)
+    certificate: Path | None = Field(default=None, strict=False)
+    key: Path | None = Field(default=None, strict=False)
+    server_name: str = ""
+
+
 class _Entry(_Lenient):
     enabled: bool = True
     credentials_required: list[str] = Field(default_factory=list)
@@ -38,6 +46,9 @@ class _Entry(_Lenient):
     documentation_url: str = ""
     integrity: Integrity | None = Field(default=None, strict=False)
     attach: bool = False
+    address: str = ""
+    token_file: Path | None = Field(default=None, strict=False)
+    tls: _Tls = _Tls()
     rate_limits: _RateLimits = _RateLimits()
 
 
@@ -49,6 +60,7 @@ class _File(RootModel[dict[str, _Entry]]):
 class ReadSettings:
     """The settings by connector, and what is odd about them."""
 
+    path: Path
     by_id: Mapping[str, Settings]
     warnings: tuple[str, ...] = ()
 
@@ -63,12 +75,12 @@ def read_settings(path: Path) -> ReadSettings:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return ReadSettings({})
+        return ReadSettings(path, {})
     except (OSError, UnicodeDecodeError) as error:
         raise BrokenSettings(f"{path} cannot be read: {error}") from error
     entries = _parse(path, text)
     warnings = tuple(f"{path}: {where} is not known and was ignored" for where in _unknown(entries))
-    return ReadSettings({key: _settings(entry) for key, entry in entries.items()}, warnings)
+    return ReadSettings(path, {key: _settings(entry) for key, entry in entries.items()}, warnings)
 
 
 def _parse(path: Path, text: str) -> dict[str, _Entry]:
@@ -101,6 +113,7 @@ def _unknown(entries: Mapping[str, _Entry]) -> list[str]:
     for key, entry in entries.items():
         found += [f"{key}.{name}" for name in entry.model_extra or ()]
         found += [f"{key}.rate_limits.{name}" for name in entry.rate_limits.model_extra or ()]
+        found += [f"{key}.tls.{name}" for name in entry.tls.model_extra or ()]
     return found
 
 
@@ -112,6 +125,21 @@ def _settings(entry: _Entry) -> Settings:
         documentation_url=entry.documentation_url,
         integrity=entry.integrity,
         attach=entry.attach,
+        elsewhere=_elsewhere(entry),
         requests_per_minute=entry.rate_limits.requests_per_minute,
         concurrent_jobs=entry.rate_limits.concurrent_jobs,
+    )
+
+
+def _elsewhere(entry: _Entry) -> Elsewhere | None:
+    if not entry.address:
+        return None
+    return Elsewhere(
+        address=entry.address,
+        # A path that is no file is told like any other file that cannot be read.
+        token_file=entry.token_file or Path("token_file is missing"),
+        ca=entry.tls.ca,
+        certificate=entry.tls.certificate,
+        key=entry.tls.key,
+        server_name=entry.tls.server_name,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.plugins.elsewhere import Elsewhere
 from gateway.plugins.overrides import Overrides
 
 
@@ -29,6 +30,8 @@ class Settings:
     """What a change of its files means; None = as the gateway's settings say."""
     attach: bool = False
     """Whether its author starts it by hand, e.g. under a debugger."""
+    elsewhere: Elsewhere | None = None
+    """Where somebody else runs it; None = the gateway does."""
     requests_per_minute: int = 0
     concurrent_jobs: int = 0
 
@@ -48,6 +51,11 @@ class ConnectorSpec:
     settings: Settings = field(default_factory=Settings)
     problem: str = ""
     """Why it cannot run; empty = it can."""
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether its process is not the gateway's: spoken to, and neither started nor ended."""
+        return self.settings.attach or self.settings.elsewhere is not None
 
 
 @dataclass(frozen=True, slots=True)

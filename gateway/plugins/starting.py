@@ -60,11 +60,11 @@ def reached(turn: Turn, step: StartStep) -> None:
         turn.change(step=step, deadline=turn.condition.spawned_at + turn.limits.start.total_seconds())
 
 
-def progressed(turn: Turn) -> None:
+def progressed(turn: Turn, why: str) -> None:
     """Give a start that says it is under way more time."""
     known = turn.condition
     if known.state is ConnectorState.ATTACHED:
-        turn.change(step=StartStep.QUEUED, message=WAITS_FOR_AUTHOR)
+        turn.change(step=StartStep.QUEUED, trouble=why, message=why or WAITS_FOR_AUTHOR)
     elif known.state is ConnectorState.STARTING and known.deadline is not None:
         most = known.spawned_at + max(turn.limits.start_most, turn.limits.start).total_seconds()
         extended = max(known.deadline, turn.now + turn.limits.start_extend.total_seconds())
@@ -78,7 +78,7 @@ def opened(turn: Turn) -> None:
         turn.change(history=known.history.ready(turn.now), missed=0, held_since=None, is_probing=False)
         turn.move(ConnectorState.READY, limit=turn.limits.probe_interval)
     elif known.state is ConnectorState.ATTACHED:
-        turn.change(step=StartStep.CONNECTED, message="serves; started by its author, and neither watched nor ended")
+        turn.change(step=StartStep.CONNECTED, trouble="", message="serves; neither started nor ended by the gateway")
 
 
 def refused(turn: Turn, ending: Ending) -> None:

@@ -70,7 +70,7 @@ class Supervisor:
                 problem=spec.problem,
                 generation=self.lineage.last_number,
                 has_leftover=bool(folders.state_files(spec.id)),
-                is_attached=spec.settings.attach,
+                is_attached=spec.is_attached,
             )
         )
 
@@ -126,7 +126,7 @@ class Supervisor:
     def change(self, spec: ConnectorSpec) -> None:
         """Go on with other files; a process that is there is ended first."""
         self.standing.spec = spec
-        self._take(on.Changed(spec.problem, spec.settings.attach))
+        self._take(on.Changed(spec.problem, spec.is_attached))
 
     def keep(self, spec: ConnectorSpec, why: str) -> None:
         """Let the present process serve on, because it cannot be exchanged for one of the changed files."""
@@ -168,7 +168,8 @@ class Supervisor:
                 return client
             if self._condition.wish is on.Wish.REST:
                 self._take(on.Needed())
-            if self.standing.state in DEAD_ENDS or self._condition.wish is on.Wish.END:
+            is_away = self.standing.state is ConnectorState.ATTACHED and self._condition.trouble
+            if self.standing.state in DEAD_ENDS or is_away or self._condition.wish is on.Wish.END:
                 break
             await self.standing.change(min(timedelta(seconds=left), SETTLE))
         raise self._down()
