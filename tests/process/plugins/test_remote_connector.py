@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from peftstudio.gateway.v1 import (
-    artifacts_service_pb2,
     connections_service_pb2,
     connectors_service_pb2,
     jobs_service_pb2,
@@ -201,9 +200,9 @@ async def test_a_remote_connector_that_dies_and_comes_back_loses_no_line(remote:
             return "cannot be reached" in (await known(stubs)).message
 
         await eventually(is_away)
-        request = artifacts_service_pb2.ListArtifactsRequest(job_id=job_id)
+        again = connections_service_pb2.ConnectRequest(connector_id="far", name="again", credentials={"api_key": "key"})
         with pytest.raises(grpc.aio.AioRpcError, match=f"127.0.0.1:{remote.port}"):
-            await stubs.artifacts.ListArtifacts(request, timeout=5)
+            await stubs.connections.Connect(again, timeout=5)
         remote.start(*served(remote.tmp_path))
         assert await following == expected(3000)
         assert (await ended(stubs, job_id)).state == JOB_STATE_SUCCEEDED
