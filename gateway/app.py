@@ -44,6 +44,7 @@ from gateway.jobs.tracker import Tracker
 from gateway.logs.store import LogStore
 from gateway.plugins.directory import Connectors
 from gateway.plugins.discovery import Finder
+from gateway.plugins.fences import find_fences
 from gateway.plugins.folders import Folders
 from gateway.plugins.incubator import Incubator
 from gateway.plugins.launcher import Launcher
@@ -164,9 +165,13 @@ def _connectors(settings: Settings, database: Database, ledger: Ledger) -> Conne
     def hear(connector: str, stream: str, line: str) -> None:
         log.info("connector said", connector=connector, stream=stream, line=line)
 
+    folders = Folders.of(data, os.environ.get("XDG_RUNTIME_DIR"))
+    fences = find_fences(folders.runtime_root.name)
+    fences.sweep()
     incubator = Incubator(
         launcher=Launcher(os.environ),
-        folders=Folders.of(data, os.environ.get("XDG_RUNTIME_DIR")),
+        folders=folders,
+        fences=fences,
         limits=Limits(),
         integrity=Integrity(settings.integrity),
         log_level=settings.log_level,

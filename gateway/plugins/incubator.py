@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.errors import GatewayError
 from gateway.plugins.adopted import AdoptedProcess, AuthorsProcess
@@ -11,6 +11,7 @@ from gateway.plugins.channel import open_channel, open_remote_channel
 from gateway.plugins.client import ConnectorClient
 from gateway.plugins.elsewhere import Unusable
 from gateway.plugins.failures import StartFailed
+from gateway.plugins.fences import Fence, Fences
 from gateway.plugins.folders import Folders, write_private
 from gateway.plugins.handshake import Bootstrap, Tokens
 from gateway.plugins.identity import identify
@@ -38,6 +39,7 @@ class Incubator:
     """Called with connector, stream and each line that a process prints."""
     integrity: Integrity = Integrity.SHOW
     group: Group = field(default_factory=own_group)
+    fences: Fences = field(default_factory=lambda: Fences(None))
 
     async def launch(self, spec: ConnectorSpec, generation: int, on_trouble: Callable[[str], None]) -> Instance:
         """Launch a generation of a connector.
@@ -50,19 +52,27 @@ class Incubator:
             bootstrap = self._bootstrap(spec, generation)
         except (OSError, GatewayError) as error:
             raise StartFailed(f"there is no place for its process: {error}", ExitClass.ERROR) from error
+        limit = bootstrap.memory_limit_bytes
+        fence = self.fences.make(spec.id, generation, limit) if limit else None
+        if fence is not None:
+            # The kernel sees to it; what the process would do to itself is blunter.
+            bootstrap = replace(bootstrap, memory_limit_bytes=0)
         lines = self._lines(spec, bootstrap.tokens)
         order = LaunchOrder(
             command=spec.command,
             declared=spec.env_allow,
             bootstrap=bootstrap,
+            entrance=None if fence is None else fence.entrance,
             log_file=self.folders.log_file(spec.id) if bootstrap.host_loss is HostLoss.LINGER else None,
         )
         try:
             child = await self.launcher.launch(order, lines)
         except BaseException:
             self.folders.clear(spec.id, generation)
+            if fence is not None:
+                fence.remove()
             raise
-        return self._instance(spec, bootstrap, child, on_trouble)
+        return self._instance(spec, bootstrap, child, on_trouble, fence)
 
     def adopt(self, spec: ConnectorSpec, generation: int, state: State, on_trouble: Callable[[str], None]) -> Instance:
         """Make the instance of a process that an earlier gateway launched."""
@@ -77,7 +87,9 @@ class Incubator:
         )
         lines = self._lines(spec, bootstrap.tokens)
         child = AdoptedProcess(state.identity, lines, LogTail(self.folders.log_file(spec.id), lines, from_end=True))
-        instance = self._instance(spec, bootstrap, child, on_trouble)
+        limit = spec.overrides.apply(self.limits).memory_hard_bytes
+        fence = self.fences.find(spec.id, generation, limit) if limit else None
+        instance = self._instance(spec, bootstrap, child, on_trouble, fence)
         if bootstrap.health_socket.exists():
             instance.client.serve_health_at(bootstrap.health_socket)
         return instance
@@ -116,14 +128,20 @@ class Incubator:
             write_state(self.folders.state_file(bootstrap.instance_id, instance.generation), state)
 
     def _instance(
-        self, spec: ConnectorSpec, bootstrap: Bootstrap, child: Body, on_trouble: Callable[[str], None]
+        self,
+        spec: ConnectorSpec,
+        bootstrap: Bootstrap,
+        child: Body,
+        on_trouble: Callable[[str], None],
+        fence: Fence | None = None,
     ) -> Instance:
         hide = child.lines.hide
         elsewhere = spec.settings.elsewhere
         channel = open_channel(bootstrap.socket) if elsewhere is None else open_remote_channel(elsewhere)
         client = ConnectorClient(spec.id, bootstrap.generation, channel, bootstrap.tokens, hide, on_trouble)
         limits = spec.overrides.apply(self.limits)
-        return Instance(bootstrap.generation, child, client, bootstrap, self.folders, limits, self.group)
+        group = self.group if fence is None else fence.group
+        return Instance(bootstrap.generation, child, client, bootstrap, self.folders, limits, group, fence)
 
     def _lines(self, spec: ConnectorSpec, tokens: Tokens) -> LastLines:
         limits = spec.overrides.apply(self.limits)

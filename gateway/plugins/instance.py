@@ -18,6 +18,7 @@ from gateway.plugins.contract import contract_digest
 from gateway.plugins.events import StartStep, Vitals
 from gateway.plugins.exits import Ending, classify, ending, signal_name
 from gateway.plugins.failures import StartFailed, Stranger
+from gateway.plugins.fences import Fence
 from gateway.plugins.folders import Folders
 from gateway.plugins.gauge import Gauge
 from gateway.plugins.handshake import Bootstrap, read_handshake
@@ -45,6 +46,8 @@ class Instance:
     folders: Folders
     limits: Limits
     group: Group
+    fence: Fence | None = None
+    """The control group of its own that limits its memory."""
     gauge: Gauge = field(init=False)
     stacks: str = ""
     """Where it hung, when somebody asked."""
@@ -154,6 +157,8 @@ class Instance:
         self.child.lines.end()
         self.folders.clear(self.bootstrap.instance_id, self.generation)
         self.bootstrap.stacks_path.unlink(missing_ok=True)
+        if self.fence is not None:
+            self.fence.remove()
         return end
 
     async def _autopsy(self) -> Ending:

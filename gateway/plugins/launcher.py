@@ -36,6 +36,8 @@ class LaunchOrder:
     declared: tuple[str, ...]
     """Variables that the manifest asks for."""
     bootstrap: Bootstrap
+    entrance: Path | None = None
+    """Of the control group that limits its memory; None = none does."""
     log_file: Path | None = None
     """Where it prints to; None = into pipes, which break with the gateway."""
 
@@ -81,7 +83,7 @@ class Launcher:
 
     def _popen(self, order: LaunchOrder, writer: int, log: int | None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", _SHIM, str(writer), *order.command],
+            [sys.executable, "-I", "-S", _SHIM, str(writer), str(order.entrance or ""), *order.command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if log is None else log,
             stderr=subprocess.PIPE if log is None else log,

@@ -59,7 +59,10 @@ def _group(root: Path, path: str, events: str, limit: str) -> Group:
 def evidence(kills_before: int, kills_now: int, memory_bytes: int, limits: tuple[int, ...]) -> str:
     """Say what speaks for a kill for want of memory; empty = nothing."""
     if kills_now > kills_before:
-        return f"the kernel killed {kills_now - kills_before} process(es) of the group for want of memory meanwhile"
+        count = kills_now - kills_before
+        least = min((limit for limit in limits if limit), default=0)
+        within = f", which may have {least // 1024**2} MiB" if least else ""
+        return f"the kernel killed {count} process(es) of its control group{within}"
     near = [limit for limit in limits if limit and memory_bytes >= NEAR_LIMIT * limit]
     if near:
         return f"it had {memory_bytes // 1024**2} MiB of its limit of {min(near) // 1024**2} MiB"
