@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.errors import WrongState
+from gateway.jobs import holds
 from gateway.jobs.model import TERMINAL, Job, JobReason, JobState, Observation, ResourceState
 
 _RANK = {
@@ -87,7 +88,7 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     job = replace(job, observed_at=now, last_error="")
     seen = _proven(seen)
     if seen.state is None or seen.state is job.state:
-        return Step(_details(job, seen))
+        return Step(holds.held(_details(job, seen), seen, now))
     is_new_attempt = seen.attempt > job.attempt
     if not is_legal(job.state, seen.state, is_new_attempt=is_new_attempt):
         return _ignored(job, seen)
@@ -98,6 +99,7 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
         job = replace(job, ended_at=seen.ended_at or now)
     elif state is JobState.RUNNING and job.started_at is None:
         job = replace(job, started_at=now)
+    job = holds.held(job, seen, now)
     return Step(job, "state_changed", seen.message or f"the platform reports {seen.raw_state or state.lower()}")
 
 
@@ -105,6 +107,7 @@ def fail(job: Job, reason: JobReason, message: str, now: datetime) -> Step:
     """End a job that the gateway itself knows to have failed."""
     if job.state.is_terminal:
         return Step(job)
+    job = holds.closed(job, now)
     job = replace(job, state=JobState.FAILED, reason=reason, message=message, ended_at=now, last_error="")
     return Step(job, "state_changed", message)
 
@@ -125,6 +128,8 @@ def request_pause(job: Job) -> Step:
     """
     if job.state in (JobState.PAUSING, JobState.PAUSED):
         return Step(job)
+    if job.is_waiting_here:
+        raise WrongState(f"job {job.id} waits for its turn and has nothing to pause; cancel it, or let it wait")
     if job.state not in (JobState.QUEUED, JobState.PROVISIONING, JobState.RUNNING, JobState.RECOVERING):
         raise WrongState(f"job {job.id} is {job.state.lower()} and cannot be paused; only a job that waits or runs can")
     return Step(replace(job, state=JobState.PAUSING), "pause_requested", "a pause was requested")
@@ -158,6 +163,7 @@ def cancelled_before_start(job: Job, now: datetime) -> Step:
         state=JobState.CANCELLED,
         reason=JobReason.CANCELLED_BY_USER,
         message="cancelled before it was submitted",
+        resource_state=ResourceState.NONE,
         ended_at=now,
     )
     return Step(job, "state_changed", job.message)

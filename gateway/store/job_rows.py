@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from gateway.catalog.model import Price, PriceSource, PriceUnit
 from gateway.jobs.model import (
+    Hold,
     Job,
     JobConfig,
     JobEvent,
@@ -58,6 +59,8 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "last_error": job.last_error,
         "last_log_seq": job.last_log_seq,
         "metrics_cursor": job.metrics_cursor,
+        "holds": json.dumps([[micros(hold.start), micros_or_none(hold.end)] for hold in job.holds]),
+        "tokens": job.tokens,
     }
 
 
@@ -93,6 +96,8 @@ def job(row: Row[tuple[object, ...]]) -> Job:
         last_error=row.last_error,
         last_log_seq=row.last_log_seq,
         metrics_cursor=row.metrics_cursor,
+        holds=tuple(Hold(start=moment(start), end=moment_or_none(end)) for start, end in json.loads(row.holds)),
+        tokens=row.tokens,
     )
 
 

@@ -57,9 +57,18 @@ jobs = Table(
     Column("last_error", Text, nullable=False, default=""),
     Column("last_log_seq", BigInteger, nullable=False, default=0),
     Column("metrics_cursor", Text, nullable=False, default=""),
+    Column("holds", Text, nullable=False, default="[]"),
+    Column("tokens", BigInteger, nullable=False, default=0),
     Index("jobs_by_state", "state"),
     Index("jobs_by_connection", "connection_id"),
     Index("jobs_by_change", "change"),
+)
+
+ledger_identity = Table(
+    "ledger_identity",
+    metadata,
+    # What tells this ledger's jobs from another gateway's at the same platform.
+    Column("id", String(16), primary_key=True),
 )
 
 job_events = Table(

@@ -128,7 +128,7 @@ def test_a_job_that_passed_its_budget_ends_with_that_reason() -> None:
 
 
 def test_a_paused_job_goes_on_only_when_asked_or_seen_running() -> None:
-    pausing = states.request_pause(replace(JOB, state=JobState.RUNNING)).job
+    pausing = states.request_pause(replace(JOB, state=JobState.RUNNING, platform_job_id="remote-1")).job
     assert states.observe(pausing, Observation(state=JobState.RUNNING), START).job.state is JobState.PAUSING
     paused = states.observe(pausing, Observation(state=JobState.PAUSED), START).job
     assert paused.state is JobState.PAUSED
@@ -147,8 +147,8 @@ def test_pausing_what_does_not_run_says_why_not(state: JobState) -> None:
 
 
 def test_a_refused_pause_leaves_a_job_that_still_waits_waiting() -> None:
-    waiting = replace(JOB, state=JobState.QUEUED)
+    waiting = replace(JOB, state=JobState.QUEUED, platform_job_id="remote-1")
     refused = states.refuse_wish(states.request_pause(waiting).job, "no")
     assert refused.job.state is JobState.QUEUED
-    training = replace(JOB, state=JobState.RUNNING, started_at=START)
+    training = replace(waiting, state=JobState.RUNNING, started_at=START)
     assert states.refuse_wish(states.request_pause(training).job, "no").job.state is JobState.RUNNING
