@@ -26,11 +26,11 @@ TOKEN_NAMES = frozenset({"num_tokens", "num_input_tokens_seen", "tokens_seen", "
 
 _STEPS = ("step", "global_step")
 _COORDINATES = frozenset({*_STEPS, "epoch", "attempt", "time", "timestamp"})
-_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|NaN|inf|Infinity)"
+_NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|NaN|inf|Infinity)"
 _PAIR = rf"""(?:'([^'\\]{{1,{MAX_NAME_CHARS}}})'|"([^"\\]{{1,{MAX_NAME_CHARS}}})")\s*:\s*['"]?({_NUMBER})['"]?"""
-# Pairs cannot overlap, and each begins with a quote: no line makes this take longer than its length.
+# No two parts that stand side by side can take the same characters: a line takes as long as it is, whatever it is.
 _PAIRS = re.compile(_PAIR)
-_LINE = re.compile(rf"\{{\s*{_PAIR}(?:\s*,\s*{_PAIR})*\s*,?\s*\}}")
+_LINE = re.compile(rf"\{{\s*{_PAIR}(?:\s*,\s*{_PAIR})*(?:\s*,)?\s*\}}")
 
 
 def measured(lines: Iterable[LogLine], first_seq: int, now: datetime) -> list[Metric]:

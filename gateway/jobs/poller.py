@@ -215,6 +215,9 @@ class Poller:
 
     async def _note_failure(self, jobs: list[Job], error: GatewayError) -> None:
         """Mark records as stale: a failed look is no news of the job, and never changes its state."""
+        if error.is_unsent and error.reason is Reason.RATE_LIMITED:
+            # The gateway itself held the look back, so that nothing failed: it comes when it is its turn.
+            return
         text = f"{error.reason}: {error.message}"
         if error.reason is Reason.CREDENTIALS_REJECTED:
             await self._on_rejected(self._connection_id, error.message)
