@@ -121,7 +121,7 @@ class Attendant:
         """Show that the job is over but for its log and its files."""
         if seen.state is not JobState.SUCCEEDED:
             return
-        half = replace(seen, state=JobState.FINALIZING, ended_at=None)
+        half = replace(seen, state=JobState.FINALIZING)
         await self._around.ledger.change(self._job_id, lambda now: states.observe(now, half, self._around.clock.now()))
 
     async def _look_at_artifacts(self, seen: Observation) -> None:

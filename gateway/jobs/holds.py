@@ -27,7 +27,7 @@ def held(job: Job, seen: Observation, now: datetime) -> Job:
         start = _within(job.created_at, seen.started_at, now) if not job.holds else now
         return _opened(job, start)
     if is_open and _is_let_go(job):
-        return _closed(job, now)
+        return _closed(job, _within(job.holds[-1].start, seen.ended_at, now))
     return job
 
 

@@ -74,8 +74,10 @@ def is_legal(old: JobState, new: JobState, *, is_new_attempt: bool = False) -> b
         return True
     if old in _WAITING_FOR:
         return new in _WAITING_FOR[old]
-    if new is JobState.RECOVERING or is_new_attempt:
+    if new is JobState.RECOVERING:
         return old not in _EARLY
+    if is_new_attempt and old not in _EARLY:
+        return True
     if new in (JobState.PAUSING, JobState.PAUSED):
         return True
     return new in _RANK and _RANK[new] > _RANK[old]
@@ -86,10 +88,13 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     if job.state.is_terminal:
         return _ignored(job, seen)
     job = replace(job, observed_at=now, last_error="")
-    seen = _proven(seen)
+    is_new_attempt = seen.attempt > job.attempt
+    if is_new_attempt:
+        # What the attempt before ended with says nothing of this one.
+        job = replace(job, exit_code=None)
+    seen = _proven(seen, job.exit_code)
     if seen.state is None or seen.state is job.state:
         return Step(holds.held(_details(job, seen), seen, now))
-    is_new_attempt = seen.attempt > job.attempt
     if not is_legal(job.state, seen.state, is_new_attempt=is_new_attempt):
         return _ignored(job, seen)
     state = JobState.RECOVERING if is_new_attempt and _is_backward(job.state, seen.state) else seen.state
@@ -169,10 +174,12 @@ def cancelled_before_start(job: Job, now: datetime) -> Step:
     return Step(job, "state_changed", job.message)
 
 
-def _proven(seen: Observation) -> Observation:
-    """Let the exit code decide: many platforms call everything that ended a success."""
-    if seen.state is JobState.SUCCEEDED and seen.exit_code:
-        message = seen.message or f"the training program ended with exit code {seen.exit_code}"
+def _proven(seen: Observation, known_exit_code: int | None) -> Observation:
+    """Let the exit code decide, of whichever look told it: many platforms call everything that ended a success."""
+    exit_code = known_exit_code if seen.exit_code is None else seen.exit_code
+    if seen.state is JobState.SUCCEEDED and exit_code:
+        seen = replace(seen, exit_code=exit_code)
+        message = seen.message or f"the training program ended with exit code {exit_code}"
         return replace(seen, state=JobState.FAILED, reason=_reason(seen, JobState.FAILED), message=message)
     return seen
 

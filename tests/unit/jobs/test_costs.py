@@ -138,7 +138,12 @@ def test_cost_never_shrinks_and_is_never_more_than_the_time_since_the_submission
     for state, held, passed, told in seen:
         now += passed * SECOND
         moment = None if told is None else NOON + told * SECOND
-        look = Observation(state=state, resource_state=held, started_at=moment, ended_at=moment)
+        look = Observation(
+            state=state,
+            resource_state=held,
+            started_at=moment,
+            ended_at=moment if state is JobState.SUCCEEDED else None,
+        )
         job = states.observe(job, look, now).job
         amount = limits.cost(job, now).amount_micros
         if not job.state.is_terminal:
