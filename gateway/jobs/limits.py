@@ -73,7 +73,12 @@ def warning(job: Job, now: datetime) -> str:
 
 
 def _share(spent: Cost, most: int) -> str:
-    return f"{spent.amount_micros / 1e6:.2f} of {most / 1e6:.2f} {spent.currency}"
+    return f"{_digits(spent.amount_micros)} of {_digits(most)} {spent.currency}"
+
+
+def _digits(micros: int) -> str:
+    amount = micros / 1e6
+    return f"{amount:.2f}" if amount >= 0.1 or not micros else f"{amount:.6f}".rstrip("0")
 
 
 def _amount_micros(job: Job, price: Price, now: datetime) -> int:
