@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -150,7 +150,7 @@ class Orphans:
         try:
             return await self._find_price(connection_id, resource_id)
         except GatewayError:
-            return replace(job.price) if job and job.price else None
+            return job.price if job else None
 
     def _tell(self, orphan: Orphan) -> None:
         hour = None if orphan.price is None else micros_per_hour(orphan.price)

@@ -77,7 +77,7 @@ class Submitter:
                 platform = await self._platforms.platform(job.connection_id)
                 said = await platform.describe()
                 if job.state is not JobState.CANCELLING and not self.line.has_turn(job, said.concurrent_jobs):
-                    await self._wait_in_line(job, ticket)
+                    await self._wait_in_line(job, ticket, said.concurrent_jobs)
                 elif done := await self._settle(job, platform, said.submit_safety):
                     return done
             except StorageFull as error:
@@ -117,11 +117,17 @@ class Submitter:
                 await self._ledger.change(job.id, lambda now: _refused(now, refusal))
             raise
 
-    async def _wait_in_line(self, job: Job, ticket: asyncio.Event) -> None:
+    async def _wait_in_line(self, job: Job, ticket: asyncio.Event, most: int) -> None:
+        """Wait for a turn in memory alone: each job that ends wakes all that wait."""
         await self._ledger.change(job.id, hold)
         with suppress(TimeoutError):
             async with asyncio.timeout(TURN_SECONDS):
-                await ticket.wait()
+                while True:
+                    await ticket.wait()
+                    ticket = self._woken.ticket()
+                    now = await self._ledger.get(job.id)
+                    if now.state is not JobState.QUEUED or self.line.has_turn(now, most):
+                        return
 
     async def _pause(self, job: Job, seconds: float) -> None:
         """Wait, but not once something else is wanted of this very job."""

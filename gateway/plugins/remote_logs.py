@@ -26,7 +26,7 @@ async def read(caller: Caller, platform_job_id: str, cursor: str, after_line: in
     )
     try:
         async with aclosing(
-            streams.read(caller, client, lambda stub: stub.StreamLogs, request, Priority.POLL)
+            streams.read(caller, client, lambda stub: stub.StreamLogs, request, Priority.READ)
         ) as messages:
             async for message in messages:
                 # A sign of life has none of these; it has done its work when it came.

@@ -44,6 +44,8 @@ LINES = 10
 STORM = Path(__file__).parents[2] / "support" / "storm"
 STEP_SECONDS = 4.0
 """How long a step is waited for; after it, the kill comes all the same."""
+AGAIN = 0.6
+"""How likely a gateway that has just come back is killed again."""
 SETTLE_SECONDS = 140.0
 
 
@@ -154,6 +156,11 @@ async def a_round(storm: Storm, numbers: list[int], name: str, step: str, victim
             assert result is None or isinstance(result, grpc.aio.AioRpcError), result
     if victim == "gateway":
         await storm.gateway.start()
+        if storm.chance.random() < AGAIN:
+            # Taking up what was left is a step like any other.
+            await asyncio.sleep(storm.chance.uniform(0, 1.0))
+            await kill(storm, victim)
+            await storm.gateway.start()
 
 
 async def kill(storm: Storm, victim: str) -> None:

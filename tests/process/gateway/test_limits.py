@@ -138,7 +138,7 @@ async def test_looks_keep_within_requests_per_minute_and_users_and_cancels_still
 
 async def test_a_platform_that_says_429_gets_the_submission_again_when_it_said(tmp_path: Path) -> None:
     async with metered(tmp_path) as gateway, gateway.connected() as stubs:
-        (home(gateway) / "busy").write_text("2")
+        (home(gateway) / "busy-submit").write_text("2")
         job_id = await submit(stubs)
 
         async def is_accepted() -> bool:
@@ -147,6 +147,22 @@ async def test_a_platform_that_says_429_gets_the_submission_again_when_it_said(t
         await eventually(is_accepted)
         first, second = (float(line.split()[0]) for line in calls(gateway, "submit"))
         assert second - first > 1.9
+
+
+async def test_a_users_look_that_meets_a_429_is_made_again_while_the_user_waits(tmp_path: Path) -> None:
+    async with metered(tmp_path, requests_per_minute=600) as gateway, gateway.connected() as stubs:
+        job_id = await submit(stubs)
+
+        async def is_looked_at() -> bool:
+            return (await get(stubs, job_id)).observed_at.seconds > 0
+
+        await eventually(is_looked_at)
+        before = await get_fresh(stubs, job_id)
+        (home(gateway) / "busy-look").write_text("1")
+        after = await get_fresh(stubs, job_id)
+        assert not (home(gateway) / "busy-look").exists()
+        assert after.observed_at.ToDatetime() > before.observed_at.ToDatetime()
+        assert not after.stale
 
 
 async def test_a_platform_that_is_down_is_left_alone_but_for_cancels_and_shown(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Notes each of its calls, and fails as files in its folder say: `down` (503), `busy` (429, with seconds in it)."""
+"""Notes each of its calls, and fails as files in its folder say: `down` (503), `busy-<call>` (429, once)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class MeteredConnector(DiskPlatform):
             file.write(f"{time.time()} {call}\n")
         if (self.work_dir / "down").exists() and call != "cancel":
             raise PlatformUnavailableError("503 Service Unavailable")
-        busy = self.work_dir / "busy"
-        if busy.exists() and call == "submit":
+        busy = self.work_dir / f"busy-{call}"
+        if busy.exists():
             seconds = float(busy.read_text())
             busy.unlink()
             raise RateLimitError("429 Too Many Requests", retry_after=seconds)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.catalog.model import Price
 from gateway.connections.model import Connection
 from gateway.errors import GatewayError, NotFound, Reason, Unsupported
-from gateway.jobs import states
+from gateway.jobs import orphans, states
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import JobReason, JobState, ListedJob, Observation
 from gateway.jobs.orphans import Orphans
@@ -94,10 +96,10 @@ async def test_machines_with_our_tokens_and_no_job_are_told_of_with_age_and_pric
 
 async def test_machines_of_other_gateways_and_of_people_are_left_alone(ledger: Ledger, database: Database) -> None:
     listed = [remote("theirs", token_of("ffffffff", JOB.id)), remote("by-hand", ""), remote("odd", "peft-")]
-    orphans = sweeper(ledger, one=Listing(listed=listed))
-    assert (await orphans.find()).orphans == ()
+    sweep = sweeper(ledger, one=Listing(listed=listed))
+    assert (await sweep.find()).orphans == ()
     with pytest.raises(NotFound):
-        await orphans.end("theirs")
+        await sweep.end("theirs")
     again = Ledger(JobStore(database), FakeClock())
     await again.load()
     assert again.identity == ledger.identity
@@ -123,8 +125,28 @@ async def test_a_connection_that_cannot_be_asked_is_named_and_the_others_are_ask
 async def test_an_orphan_is_ended_by_name_and_nothing_that_is_followed_can_be(ledger: Ledger) -> None:
     await ledger.add(replace(JOB, submission_token=own(ledger, 1), platform_job_id="m-1", state=JobState.RUNNING))
     platform = Listing(listed=[remote("m-1", own(ledger, 1)), remote("m-4", own(ledger, 4))])
-    orphans = sweeper(ledger, one=platform)
+    sweep = sweeper(ledger, one=platform)
     with pytest.raises(NotFound, match="peftstudio jobs orphans"):
-        await orphans.end("m-1")
-    assert (await orphans.end("m-4")).listed.platform_job_id == "m-4"
+        await sweep.end("m-1")
+    assert (await sweep.end("m-4")).listed.platform_job_id == "m-4"
     assert platform.ended == ["m-4"]
+
+
+async def test_every_sweep_warns_of_each_orphan_with_its_age_its_price_and_the_way_to_end_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(orphans, "SWEEP_SECONDS", 0.0)
+    await ledger.add(replace(JOB, connection_id="one"))
+    unused = Listing(listed=[remote("m-5", own(ledger, 5))])
+    platform = Listing(listed=[remote("m-4", own(ledger, 4))])
+    with capture_logs() as told:
+        sweeping = asyncio.create_task(sweeper(ledger, one=platform, unused=unused).run())
+        async with asyncio.timeout(10):
+            while len(told) < 3:  # noqa: ASYNC110 - one turn of the loop at a time
+                await asyncio.sleep(0)
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+    assert {(one["log_level"], one["event"], one["platform_job_id"]) for one in told} == {("warning", "orphan", "m-4")}
+    assert (told[0]["age_seconds"], told[0]["price_per_hour"]) == (3 * 3600, "2.00 USD")
+    assert told[0]["end_it"] == "peftstudio jobs orphans --end m-4"
