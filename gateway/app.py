@@ -149,20 +149,24 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
         find_connection=connections.get,
         find_price=catalog.price,
     )
-    orphans = Orphans(
-        ledger=ledger, platforms=accounts, clock=clock, connections=connections.all, find_price=catalog.price
-    )
-    sweeping = asyncio.create_task(orphans.run())
-    stack.push_async_callback(_ended, sweeping)
+    orphans = _orphans(stack, ledger, accounts, connections, catalog, clock)
     return Servicers(
         connectors=ConnectorsServicer(connectors),
         connections=ConnectionsServicer(connections),
-        jobs=JobsServicer(
-            jobs, JobLogs(jobs, logs), JobMetrics(jobs), JobOrphans(orphans, connections), connections, clock
-        ),
+        jobs=JobsServicer(jobs, JobLogs(jobs, logs), JobMetrics(jobs), orphans, connections, clock),
         artifacts=ArtifactsServicer(files.artifacts, files.uploads, files.datasets),
         catalog=CatalogServicer(catalog),
     )
+
+
+def _orphans(
+    stack: AsyncExitStack, ledger: Ledger, accounts: Accounts, connections: Connections, catalog: Catalog, clock: Clock
+) -> JobOrphans:
+    orphans = Orphans(
+        ledger=ledger, platforms=accounts, clock=clock, connections=connections.all, find_price=catalog.price
+    )
+    stack.push_async_callback(_ended, asyncio.create_task(orphans.run()))
+    return JobOrphans(orphans, connections)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -52,24 +52,18 @@ def prices(
             printing.print_json(found)
             return
 
-        columns = [
-            "CONNECTION",
-            "MACHINE",
-            "ACCELERATOR",
-            "PRICE",
-            "PER GPU HOUR",
-            "PER GB HOUR",
-            f"FOR {hours:g} H",
-            "AVAILABLE",
-            "AS OF",
-        ]
         names = await connection_names(client)
-        printing.print_table(columns, [_row(offer, names) for offer in found.offers], empty="no machine fits")
+        printing.print_table(_columns(hours), [_row(offer, names) for offer in found.offers], empty="no machine fits")
         for error in found.errors:
             name = names.get(error.connection_id, error.connection_id)
             printing.stderr().print(f"{name} could not be asked: {error.message}", style="yellow")
 
     run(context, action)
+
+
+def _columns(hours: float) -> list[str]:
+    units = ["PRICE", "PER GPU HOUR", "PER GB HOUR", f"FOR {hours:g} H"]
+    return ["CONNECTION", "MACHINE", "ACCELERATOR", *units, "AVAILABLE", "AS OF"]
 
 
 def _row(offer: Offer, names: Mapping[str, str]) -> list[str]:

@@ -27,6 +27,7 @@ from gateway.jobs.states import Step
 from gateway.jobs.tokens import token_of
 from gateway.jobs.tracker import Tracker
 from gateway.platform import Platform, Platforms
+from gateway.priority import asked_by_user
 from gateway.store.jobs import Change
 from gateway.unbroken import unbroken
 
@@ -107,8 +108,9 @@ class Jobs:
         """
         if wish.request_id and (job := await self.ledger.by_request_id(wish.request_id)):
             return _replay(job, wish), True
-        job = await self.check(wish)
-        job = replace(job, price=await self._price(job))
+        with asked_by_user():
+            job = await self.check(wish)
+            job = replace(job, price=await self._price(job))
         if dry_run:
             return replace(job, id=""), False
         try:

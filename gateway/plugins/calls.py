@@ -103,10 +103,9 @@ class Caller:
             try:
                 return await once(client)
             except ConnectorDown as error:
-                if not is_repeatable or error.is_unsent:
+                if error.is_unsent or not is_repeatable:
                     raise
-                is_repeatable = False
-                client = await self.client(capability, left(), client.generation)
+                is_repeatable, client = False, await self.client(capability, left(), client.generation)
             except RemoteError as error:
                 if not await self._waits_out(error, left() if is_repeatable else timedelta(0), priority):
                     raise
@@ -125,7 +124,8 @@ class Caller:
         """Take note of how a stream failed."""
         if isinstance(error, RemoteError):
             self._pause_after(error)
-        await self._traffic.failed(error)
+            # A silence is no failure: a log may have nothing to say.
+            await self._traffic.failed(error)
 
     async def _admit(self, client: ConnectorClient, priority: Priority, left: Callable[[], timedelta]) -> None:
         seconds = None if priority is Priority.POLL else left().total_seconds()

@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.errors import ConnectorDown, GatewayError, Reason, WrongState
 from gateway.jobs import states, submitter
@@ -155,3 +158,52 @@ async def test_a_call_that_never_left_is_not_ambiguous_even_where_the_platform_c
         job = await Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock()).run("job-0")
     assert (job.state, job.platform_job_id) == (JobState.QUEUED, "remote-job-0")
     assert platform.calls.count("refused") == 2
+
+
+@dataclass
+class Book:
+    """The open jobs, as a ledger has them."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    published: int = 0
+
+    def open_jobs(self, connection_id: str | None = None) -> list[Job]:
+        """Return them, in no order."""
+        return sorted(self.jobs.values(), key=lambda job: job.submission_token)
+
+    def put(self, job: Job) -> None:
+        self.published += 1
+        self.jobs[job.id] = job
+
+    def end(self, job_id: str) -> None:
+        self.published += 1
+        del self.jobs[job_id]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["submit", "start", "end", "restart"]), max_size=80), st.integers(1, 4), st.randoms())
+def test_never_do_more_jobs_run_than_may_and_all_start_in_the_order_of_their_submission(
+    actions: list[str], most: int, chance: Random
+) -> None:
+    book, started, count = Book(), list[int](), 0
+    line = Line(book)  # type: ignore[arg-type]
+    for action in actions:
+        waiting = [job for job in book.open_jobs() if job.is_waiting_here]
+        running = [job for job in book.open_jobs() if not job.is_waiting_here]
+        if action == "submit":
+            token = f"peft-{chance.random()}"
+            book.put(replace(wished(count), submission_token=token))
+            count += 1
+        elif action == "start" and waiting:
+            # They ask in any order; who has no turn waits on.
+            for job in chance.sample(waiting, len(waiting)):
+                if line.has_turn(job, most):
+                    book.put(submitter._started(job).job)
+                    started.append(int(job.id.removeprefix("job-")))
+        elif action == "end" and running:
+            book.end(chance.choice(running).id)
+        elif action == "restart":
+            line = Line(book)  # type: ignore[arg-type]
+        assert sum(1 for job in book.open_jobs() if not job.is_waiting_here) <= most
+    # Those that have a turn at the same time may start in any order among themselves.
+    assert all(number <= place + most - 1 for place, number in enumerate(started))
