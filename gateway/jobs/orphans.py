@@ -81,21 +81,29 @@ class Orphans:
         self._clock = clock
         self._connections = connections
         self._find_price = find_price
+        self._unable: set[str] = set()
+        """Connections whose connector cannot list jobs."""
 
     async def run(self) -> None:
         """Sweep after the start and every hour, the connections that ever had a job, and tell of what is found."""
         await asyncio.sleep(FIRST_SECONDS)
         while True:
             try:
-                used = await self._ledger.used_connections()
-                for orphan in (await self.find(used)).orphans:
-                    self._tell(orphan)
+                await self._sweep()
             except GatewayError as error:
                 log.info("no sweep for orphans", reason=error.reason, error=error.message)
             except Exception:
                 # A bug of ours must not end the watch over money.
                 log.exception("sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _sweep(self) -> None:
+        used = set(await self._ledger.used_connections()) - self._unable
+        found = await self.find(sorted(used)) if used else Found((), ())
+        # A connector that rests is not started every hour to say again that it cannot.
+        self._unable |= {error.connection_id for error in found.errors if error.reason is Reason.UNSUPPORTED}
+        for orphan in found.orphans:
+            self._tell(orphan)
 
     async def find(self, only: Sequence[str] = ()) -> Found:
         """Ask connections for their jobs, all at once; those that cannot be asked are named with the reason."""

@@ -73,8 +73,9 @@ class Storm:
         assert self.jobs.setdefault(request.request_id, job_id) == job_id
 
     async def cancel(self, stubs: Stubs, job_id: str) -> None:
-        await stubs.jobs.CancelJob(jobs_service_pb2.CancelJobRequest(job_id=job_id), timeout=30)
+        # Before the call: its answer may be lost.
         self.cancelled.add(job_id)
+        await stubs.jobs.CancelJob(jobs_service_pb2.CancelJobRequest(job_id=job_id), timeout=30)
 
     async def upload(self, stubs: Stubs, name: str) -> None:
         data = self.uploads[name]
@@ -249,7 +250,9 @@ async def check(storm: Storm, stubs: Stubs, jobs: list[jobs_service_pb2.Job]) ->
         if job.state == JOB_STATE_FAILED:
             assert (names[job.connection_id], job.reason) == ("careless", JOB_REASON_SUBMIT_AMBIGUOUS), job
         if job.state == JOB_STATE_CANCELLED:
-            assert job.id in storm.jobs.values()
+            assert job.id in storm.cancelled
+            machine = storm.gateway.data_dir / "instances" / names[job.connection_id] / "machines" / job.platform_job_id
+            assert not job.platform_job_id or (machine / "cancelled").exists()
         if job.state == JOB_STATE_SUCCEEDED:
             assert await log_of(stubs, job.id) == expected(LINES), job.id
     await check_orphans(stubs, ambiguous)

@@ -39,6 +39,7 @@ class Listing(FakePlatform):
 
     async def list_jobs(self) -> list[ListedJob]:
         """List."""
+        self.calls.append("list_jobs")
         if self.failure:
             raise self.failure
         return self.listed
@@ -139,14 +140,18 @@ async def test_every_sweep_warns_of_each_orphan_with_its_age_its_price_and_the_w
     monkeypatch.setattr(orphans, "SWEEP_SECONDS", 0.0)
     await ledger.add(replace(JOB, connection_id="one"))
     unused = Listing(listed=[remote("m-5", own(ledger, 5))])
+    await ledger.add(replace(JOB, id="job-9", submission_token="peft-9", connection_id="old"))
     platform = Listing(listed=[remote("m-4", own(ledger, 4))])
+    old = Listing(failure=Unsupported("old", "list_jobs"))
     with capture_logs() as told:
-        sweeping = asyncio.create_task(sweeper(ledger, one=platform, unused=unused).run())
+        sweeping = asyncio.create_task(sweeper(ledger, one=platform, unused=unused, old=old).run())
         async with asyncio.timeout(10):
             while len(told) < 3:  # noqa: ASYNC110 - one turn of the loop at a time
                 await asyncio.sleep(0)
         sweeping.cancel()
         await asyncio.gather(sweeping, return_exceptions=True)
     assert {(one["log_level"], one["event"], one["platform_job_id"]) for one in told} == {("warning", "orphan", "m-4")}
+    # What cannot list is asked once; what never had a job is not asked at all.
+    assert (platform.count("list_jobs") >= 3, old.count("list_jobs"), unused.count("list_jobs")) == (True, 1, 0)
     assert (told[0]["age_seconds"], told[0]["price_per_hour"]) == (3 * 3600, "2.00 USD")
     assert told[0]["end_it"] == "peftstudio jobs orphans --end m-4"
