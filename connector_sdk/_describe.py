@@ -22,6 +22,7 @@ HOOKS_OF_CAPABILITY: Mapping[str, tuple[str, ...]] = {
     "search_models": ("search_models",),
     "get_model_metadata": ("get_model_metadata",),
     "find_job": ("find_job",),
+    "list_jobs": ("list_jobs",),
     "batch_get_job_status": ("batch_get_job_status",),
     "dry_run": ("check_config", "validate_config"),
 }

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from connector_sdk._catalog import to_price
 from connector_sdk._observation import has_ended, to_observation
 from connector_sdk._outbound import outbound
+from connector_sdk._text import clean
+from connector_sdk._times import to_timestamp
 from connector_sdk.connector import PlatformConnector
 from connector_sdk.errors import BadUpstreamError, InvalidConfigError, WrongStateError
-from connector_sdk.models import FieldViolation, SubmitRequest, TrainingConfig
+from connector_sdk.models import FieldViolation, ListedJob, SubmitRequest, TrainingConfig
+from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1 import job_state_pb2
 
 MOST_AT_ONCE = 1000  # the contract's limit of a batch
@@ -45,6 +49,15 @@ async def look_at_many(connector: PlatformConnector, job_ids: Sequence[str]) -> 
         return {job_id: to_observation(one) for job_id, one in said.items()}
 
 
+async def list_jobs(connector: PlatformConnector, cursor: str) -> pb.ListJobsResponse:
+    """Give one page of the platform's own list."""
+    listed, behind = await connector.list_jobs(cursor)
+    if len(listed) > MOST_AT_ONCE:
+        raise BadUpstreamError("The connector's list_jobs gave more than 1000 jobs in one page.")
+    with outbound("list of jobs"):
+        return pb.ListJobsResponse(jobs=[_listed(one) for one in listed], next_cursor=behind)
+
+
 async def cancel(connector: PlatformConnector, job_id: str) -> None:
     """End a job; one that has ended already is left alone where the author refuses."""
     if await connector.cancel_job(job_id) is False and not has_ended(await look(connector, job_id)):
@@ -61,6 +74,17 @@ async def resume(connector: PlatformConnector, job_id: str) -> None:
     """Continue a paused job."""
     if await connector.resume_job(job_id) is False:
         raise WrongStateError(f"The platform did not resume the job {job_id}.")
+
+
+def _listed(job: ListedJob) -> pb.ListedJob:
+    return pb.ListedJob(
+        platform_job_id=clean(job.job_id),
+        submission_token=clean(job.submission_token),
+        created_at=to_timestamp(job.created_at),
+        observation=to_observation(job.status),
+        resource_id=clean(job.resource_id),
+        price=None if job.price is None else to_price(job.price, job.resource_id),
+    )
 
 
 def _declared(connector: PlatformConnector, config: TrainingConfig) -> list[FieldViolation]:

@@ -65,6 +65,9 @@ class ConnectorServicer(ConnectorServiceServicer):
         found = await self._connector(request.connection_id).find_job(request.submission_token)
         return pb.FindJobResponse(platform_job_id=found or "")
 
+    async def ListJobs(self, request: pb.ListJobsRequest, context: object) -> pb.ListJobsResponse:
+        return await _jobs.list_jobs(self._connector(request.connection_id), request.cursor)
+
     async def GetJobStatus(self, request: pb.GetJobStatusRequest, context: object) -> pb.GetJobStatusResponse:
         observation = await _jobs.look(self._connector(request.connection_id), request.platform_job_id)
         return pb.GetJobStatusResponse(observation=observation)

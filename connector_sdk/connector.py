@@ -19,6 +19,7 @@ from connector_sdk.models import (
     FieldViolation,
     JobObservation,
     JobStatus,
+    ListedJob,
     LogRecord,
     MetricPoint,
     ModelInfo,
@@ -169,6 +170,13 @@ class PlatformConnector:
     async def find_job(self, submission_token: str) -> str | None:
         """Find the job that was submitted under a token; None = there is none."""
         raise UnsupportedError("find_job")
+
+    async def list_jobs(self, cursor: str) -> tuple[list[ListedJob], str]:
+        """List jobs that carry a submission token and have not ended, at most 1000, and the cursor behind them.
+
+        An empty cursor asks for the first page, and says that there are no more.
+        """
+        raise UnsupportedError("list_jobs")
 
     async def check_config(self, config: TrainingConfig) -> list[FieldViolation]:
         """Check all that can be checked without starting anything, and name everything that is wrong at once."""

@@ -165,6 +165,20 @@ class JobObservation(BaseModel):
     """Whether something that costs money is still held; None = derived from the status."""
 
 
+class ListedJob(BaseModel):
+    """One job in the platform's own list; `list_jobs` tells of those that were submitted under a token."""
+
+    job_id: str
+    """The platform's id."""
+    submission_token: str
+    """As `submit` was given it."""
+    status: str | JobStatus | JobObservation
+    created_at: datetime | None = None
+    resource_id: str = ""
+    price: PricingInfo | None = None
+    """What it costs; None = the price of its resource."""
+
+
 class LogRecord(BaseModel):
     """One line of a job's log, with what a platform that knows more than the text can tell."""
 

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from gateway.connections.model import Connection
+from gateway.errors import NotFound
 from gateway.plugins.client import ADMIN_LIMIT
 from gateway.plugins.directory import Connectors
 from gateway.plugins.model import Description
 from gateway.plugins.remote import RemotePlatform
+from gateway.plugins.traffic import Traffic
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
 CONNECT_LIMIT = timedelta(seconds=30)
@@ -52,10 +54,13 @@ class Accounts:
         connectors: Connectors,
         find: Callable[[str], Awaitable[Connection]],
         credentials: Callable[[str], Awaitable[Mapping[str, str]]],
+        note_unreachable: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._connectors = connectors
         self._find = find
         self._credentials = credentials
+        self._note_unreachable = note_unreachable
+        self._traffic: dict[str, Traffic] = {}
 
     async def platform(self, connection_id: str) -> RemotePlatform:
         """Return the platform of a connection; its process is started when it is called.
@@ -63,9 +68,21 @@ class Accounts:
         Raises:
             NotFound: There is no such connection.
         """
-        connection = await self._find(connection_id)
+        try:
+            connection = await self._find(connection_id)
+        except NotFound:
+            self._traffic.pop(connection_id, None)
+            raise
 
         async def load() -> Mapping[str, str]:
             return await self._credentials(connection.id)
 
-        return RemotePlatform(self._connectors, connection.connector_id, connection.id, load)
+        return RemotePlatform(
+            self._connectors, connection.connector_id, connection.id, load, self._traffic_of(connection.id)
+        )
+
+    def _traffic_of(self, connection_id: str) -> Traffic:
+        async def note(words: str) -> None:
+            await self._note_unreachable(connection_id, words)
+
+        return self._traffic.setdefault(connection_id, Traffic(note))

@@ -20,6 +20,7 @@ from gateway.api.connections import ConnectionsServicer
 from gateway.api.connectors import ConnectorsServicer
 from gateway.api.job_logs import JobLogs
 from gateway.api.job_metrics import JobMetrics
+from gateway.api.job_orphans import JobOrphans
 from gateway.api.jobs import JobsServicer
 from gateway.api.server import Server
 from gateway.api.servicers import Servicers
@@ -38,6 +39,7 @@ from gateway.data_folder import DataFolder
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.order import Orders
+from gateway.jobs.orphans import Orphans
 from gateway.jobs.service import Jobs
 from gateway.jobs.submitter import Submitter
 from gateway.jobs.tracker import Tracker
@@ -118,7 +120,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
     await connectors.start()
     stack.push_async_callback(connectors.stop)
     connections = _connections(data, database, connectors, ledger, clock)
-    accounts = Accounts(connectors, connections.get, connections.credentials)
+    accounts = Accounts(connectors, connections.get, connections.credentials, connections.note_unreachable)
     catalog = Catalog(accounts, connections, clock)
     stack.push_async_callback(catalog.close)
     files = await _files(settings, database, accounts, connections, ledger, clock)
@@ -149,13 +151,29 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
         find_connection=connections.get,
         find_price=catalog.price,
     )
+    orphans = _orphans(stack, ledger, accounts, connections, catalog, clock)
     return Servicers(
         connectors=ConnectorsServicer(connectors),
         connections=ConnectionsServicer(connections),
-        jobs=JobsServicer(jobs, JobLogs(jobs, logs), JobMetrics(jobs), connections, clock),
+        jobs=JobsServicer(jobs, JobLogs(jobs, logs), JobMetrics(jobs), orphans, connections, clock),
         artifacts=ArtifactsServicer(files.artifacts, files.uploads, files.datasets),
         catalog=CatalogServicer(catalog),
     )
+
+
+def _orphans(
+    stack: AsyncExitStack, ledger: Ledger, accounts: Accounts, connections: Connections, catalog: Catalog, clock: Clock
+) -> JobOrphans:
+    orphans = Orphans(
+        ledger=ledger, platforms=accounts, clock=clock, connections=connections.all, find_price=catalog.price
+    )
+    stack.push_async_callback(_ended, asyncio.create_task(orphans.run()))
+    return JobOrphans(orphans, connections)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _connectors(settings: Settings, database: Database, ledger: Ledger) -> Connectors:

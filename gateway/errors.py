@@ -99,6 +99,8 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.violations = tuple(violations)
         self.metadata = dict(metadata or {})
+        self.is_unsent = False
+        """Whether it is certain that the platform was not called."""
 
     @property
     def is_transient(self) -> bool:
@@ -141,6 +143,7 @@ class NotFound(GatewayError):
         "connector": "`peftstudio connectors list` shows the connectors",
         "artifact": "`peftstudio artifacts list JOB` shows the files of a job",
         "dataset": "upload it first",
+        "orphan": "`peftstudio jobs orphans` shows those that there are",
     }
 
     def __init__(self, kind: str, name: str) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gateway.artifacts.model import Artifact, Piece, Upload
 from gateway.catalog.model import Model, Price, Resource
-from gateway.jobs.model import JobConfig, Metric, Observation
+from gateway.jobs.model import JobConfig, ListedJob, Metric, Observation
 from gateway.logs.wire import LogLine
 from gateway.plugins.model import Description
 
@@ -66,6 +66,10 @@ class Platform(Protocol):
 
     async def find(self, submission_token: str) -> str:
         """Return the platform's id of the job that was submitted under the token; empty = there is none."""
+        ...
+
+    async def list_jobs(self) -> list[ListedJob]:
+        """List the jobs that carry a submission token, whoever submitted them; those that ended may be left out."""
         ...
 
     async def look(self, platform_job_ids: Sequence[str]) -> Mapping[str, Observation | Exception]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from itertools import groupby
 
 from gateway.api import requests
 from gateway.errors import InvalidRequest
 from gateway.jobs.model import Job, JobFilter, Metric
 from gateway.jobs.service import Jobs
+from gateway.jobs.thinning import thinned
 from gateway.wire.jobs import metric_to_proto, progress_to_proto, state_to_proto
 from peftstudio.gateway.v1 import jobs_service_pb2 as pb
 
@@ -30,9 +30,11 @@ class JobMetrics:
         if request.max_points < 0:
             raise InvalidRequest.of("max_points", f"is {request.max_points}; give 0 for {DEFAULT_MAX_POINTS}, or more")
         job = await self._jobs.get(request.job_id)
-        points = await self._jobs.ledger.metrics(job.id, request.names, request.from_step)
-        fair = MESSAGE_POINTS // max(1, len({point.name for point in points}))
-        thin = thinned(points, max(1, min(request.max_points or DEFAULT_MAX_POINTS, fair)))
+        asked = (job.id, request.names, request.from_step)
+        counts = await self._jobs.ledger.metric_counts(*asked)
+        fair = MESSAGE_POINTS // max(1, len(counts))
+        most = max(1, min(request.max_points or DEFAULT_MAX_POINTS, fair))
+        thin = await thinned(self._jobs.ledger.metric_stream(*asked), counts, most)
         return pb.GetMetricsResponse(
             metrics=[metric_to_proto(point) for point in thin], progress=progress_to_proto(job.progress)
         )
@@ -50,20 +52,6 @@ class JobMetrics:
                 yield _message(job, points, is_last=job.state.is_terminal and not is_full)
             if job.state.is_terminal:
                 return
-
-
-def thinned(points: Sequence[Metric], most: int) -> list[Metric]:
-    """Keep at most so many points of each name, evenly spread, the first and the last among them."""
-    kept: list[Metric] = []
-    for _, group in groupby(points, key=lambda point: point.name):
-        series = list(group)
-        if len(series) <= most:
-            kept += series
-        elif most == 1:
-            kept.append(series[-1])
-        else:
-            kept += [series[round(number * (len(series) - 1) / (most - 1))] for number in range(most)]
-    return kept
 
 
 def _message(job: Job, points: Sequence[Metric], *, is_last: bool) -> pb.StreamMetricsResponse:

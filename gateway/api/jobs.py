@@ -9,6 +9,7 @@ from gateway.api import requests
 from gateway.api.fitting import MESSAGE_BYTES, fitting
 from gateway.api.job_logs import JobLogs
 from gateway.api.job_metrics import JobMetrics
+from gateway.api.job_orphans import JobOrphans
 from gateway.api.jobs_convert import event_to_proto, filter_from_proto, job_to_proto, wish_from_proto
 from gateway.clock import Clock
 from gateway.connections.service import Connections
@@ -24,8 +25,17 @@ from peftstudio.gateway.v1 import jobs_service_pb2_grpc as pb_grpc
 class JobsServicer(pb_grpc.JobsServiceServicer):
     """Answer calls about jobs."""
 
-    def __init__(self, jobs: Jobs, logs: JobLogs, metrics: JobMetrics, connections: Connections, clock: Clock) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        logs: JobLogs,
+        metrics: JobMetrics,
+        orphans: JobOrphans,
+        connections: Connections,
+        clock: Clock,
+    ) -> None:
         self._jobs = jobs
+        self._orphans = orphans
         self._logs = logs
         self._metrics = metrics
         self._connections = connections
@@ -110,6 +120,12 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
             events=[event_to_proto(event) for event in found[: page.size]], next_page_token=token
         )
 
+    async def ListOrphans(self, request: pb.ListOrphansRequest, context: object) -> pb.ListOrphansResponse:
+        return await self._orphans.list(request)
+
+    async def EndOrphan(self, request: pb.EndOrphanRequest, context: object) -> pb.EndOrphanResponse:
+        return await self._orphans.end(request)
+
     async def _platform_violations(
         self, request: pb.SubmitJobRequest, violations: Sequence[Violation]
     ) -> Sequence[Violation]:
@@ -124,7 +140,7 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
         return ()
 
     def _proto(self, job: Job) -> pb.Job:
-        return job_to_proto(job, self._clock.now())
+        return job_to_proto(self._jobs.shown(job), self._clock.now())
 
     async def _filter(self, message: pb.JobFilter, job_id: str = "") -> JobFilter:
         connection = await self._connections.get(message.connection_id) if message.connection_id else None

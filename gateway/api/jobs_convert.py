@@ -109,4 +109,9 @@ def _limits_to_proto(asked: JobLimits) -> pb.JobLimits | None:
 
 def _cost_to_proto(job: Job, now: datetime) -> pb.JobCost:
     cost = limits.cost(job, now)
-    return pb.JobCost(amount_micros=cost.amount_micros, currency=cost.currency, not_priced=cost.is_not_priced)
+    return pb.JobCost(
+        amount_micros=cost.amount_micros,
+        currency=cost.currency,
+        not_priced=cost.is_not_priced,
+        held=duration_to_proto(limits.held_time(job, now)) if job.holds else None,
+    )

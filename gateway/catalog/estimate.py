@@ -28,6 +28,11 @@ def estimate_micros(price: Price, duration: timedelta) -> int | None:
     return _ceil_div(price.amount_micros * _billed_micros(price, duration), unit_seconds * _MICROS_PER_SECOND)
 
 
+def tokens_micros(price: Price, tokens: int) -> int:
+    """Return what so many tokens cost, in millionths of the price's currency; 0 where nobody charges for tokens."""
+    return 0 if price.not_priced or price.unit is not PriceUnit.TOKEN else price.amount_micros * max(tokens, 0)
+
+
 def micros_per_hour(price: Price) -> int | None:
     """Return the price of an hour; None = not priced, or not by time."""
     unit_seconds = None if price.not_priced else SECONDS_PER_UNIT.get(price.unit)

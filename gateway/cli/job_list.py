@@ -113,7 +113,7 @@ async def show(client: Client, job: Job, *, as_json: bool) -> None:
             ("dataset", job.config.dataset_path),
             ("algorithm", job.config.algorithm),
             ("labels", ", ".join(f"{key}={value}" for key, value in sorted(job.labels.items()))),
-            ("cost", words.cost(job.cost)),
+            ("cost", words.cost_in_full(job)),
             ("attempt", str(job.attempt) if job.attempt > 1 else ""),
             ("exit code", str(job.exit_code) if job.HasField("exit_code") else ""),
             ("platform's id", job.platform_job_id),

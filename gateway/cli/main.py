@@ -15,6 +15,7 @@ from gateway.cli import (
     job_list,
     job_logs,
     job_metrics,
+    job_orphans,
     job_submit,
     job_verbs,
     models,
@@ -38,7 +39,7 @@ def assemble() -> typer.Typer:
     app.callback()(target)
     serve.add_to(app)
     jobs = typer.Typer(help="Submit, follow and end training jobs.", no_args_is_help=True)
-    for part in (job_submit, job_list, job_verbs, job_logs, job_metrics):
+    for part in (job_submit, job_list, job_verbs, job_logs, job_metrics, job_orphans):
         part.add_to(jobs)
 
     app.add_typer(jobs, name="jobs")

@@ -52,9 +52,8 @@ def prices(
             printing.print_json(found)
             return
 
-        columns = ["CONNECTION", "MACHINE", "ACCELERATOR", "PRICE", "PER GPU HOUR", f"FOR {hours:g} H", "AVAILABLE"]
         names = await connection_names(client)
-        printing.print_table(columns, [_row(offer, names) for offer in found.offers], empty="no machine fits")
+        printing.print_table(_columns(hours), [_row(offer, names) for offer in found.offers], empty="no machine fits")
         for error in found.errors:
             name = names.get(error.connection_id, error.connection_id)
             printing.stderr().print(f"{name} could not be asked: {error.message}", style="yellow")
@@ -62,9 +61,15 @@ def prices(
     run(context, action)
 
 
+def _columns(hours: float) -> list[str]:
+    units = ["PRICE", "PER GPU HOUR", "PER GB HOUR", f"FOR {hours:g} H"]
+    return ["CONNECTION", "MACHINE", "ACCELERATOR", *units, "AVAILABLE", "AS OF"]
+
+
 def _row(offer: Offer, names: Mapping[str, str]) -> list[str]:
     currency = offer.price.currency
     per_gpu = offer.micros_per_gpu_hour if offer.HasField("micros_per_gpu_hour") else None
+    per_gb = offer.micros_per_vram_gb_hour if offer.HasField("micros_per_vram_gb_hour") else None
     estimate = offer.estimate_micros if offer.HasField("estimate_micros") else None
     return [
         names.get(offer.connection_id, offer.connection_id),
@@ -72,6 +77,8 @@ def _row(offer: Offer, names: Mapping[str, str]) -> list[str]:
         accelerator(offer.resource),
         words.price(offer.price),
         words.money(per_gpu, currency) if per_gpu is not None else "",
+        words.money(per_gb, currency) if per_gb is not None else "",
         words.money(estimate, currency) if estimate is not None else "",
         "yes" if offer.resource.available else "no",
+        words.age(offer.price.as_of),
     ]

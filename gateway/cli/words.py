@@ -112,6 +112,25 @@ def cost(value: JobCost) -> str:
     return money(value.amount_micros, value.currency) if value.currency else ""
 
 
+def cost_in_full(job: Job) -> str:
+    """Say what a job cost so far, of what budget, at what price and for how long."""
+    parts = [cost(job.cost)]
+    if not parts[0] or job.cost.not_priced:
+        return parts[0]
+
+    if job.limits.max_cost_micros:
+        share = 100 * job.cost.amount_micros // job.limits.max_cost_micros
+        parts.append(f"of {money(job.limits.max_cost_micros, job.cost.currency)} ({share} %)")
+
+    if job.HasField("price"):
+        parts.append(f"at {price(job.price)}")
+
+    if job.cost.HasField("held"):
+        parts.append(f"for {duration(job.cost.held.ToTimedelta())}")
+
+    return " ".join(parts)
+
+
 def progress(job: Job) -> str:
     """Say how far a job is; empty before it began."""
     if not job.progress.step and not job.progress.percentage:

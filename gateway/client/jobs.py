@@ -101,6 +101,16 @@ class Jobs:
         """Let a paused job go on."""
         return (await self._rpc.unary(self._rpc.stubs.jobs.ResumeJob, pb.ResumeJobRequest(job_id=job_id))).job
 
+    async def orphans(self, connection: str = "") -> pb.ListOrphansResponse:
+        """Ask platforms for remote jobs that the gateway submitted and does not follow; they may cost money."""
+        request = pb.ListOrphansRequest(connection_id=connection)
+        return await self._rpc.unary(self._rpc.stubs.jobs.ListOrphans, request, SLOW_UNARY_SECONDS)
+
+    async def end_orphan(self, platform_job_id: str, connection: str = "") -> pb.Orphan:
+        """End a remote job that the gateway does not follow, and return it as it was."""
+        request = pb.EndOrphanRequest(connection_id=connection, platform_job_id=platform_job_id)
+        return (await self._rpc.unary(self._rpc.stubs.jobs.EndOrphan, request, SLOW_UNARY_SECONDS)).orphan
+
     async def wait(
         self,
         job_id: str,

@@ -29,6 +29,8 @@ class SyncJobs:
         self.get_many = blocking(jobs.get_many)
         self.list = iterating(jobs.list)
         self.cancel = blocking(jobs.cancel)
+        self.orphans = blocking(jobs.orphans)
+        self.end_orphan = blocking(jobs.end_orphan)
         self.pause = blocking(jobs.pause)
         self.resume = blocking(jobs.resume)
         self.wait = blocking(jobs.wait)

@@ -147,6 +147,16 @@ class Connections:
             await self._store.save(marked)
         return marked
 
+    async def note_unreachable(self, connection_id: str, words: str) -> None:
+        """Keep that a connection's platform is left alone, and why; empty = it answers again."""
+        with contextlib.suppress(GatewayError):
+            connection = await self.get(connection_id)
+            # Credentials that are not accepted are the greater trouble, and end in their own way.
+            if words and connection.state is not ConnectionState.NEEDS_AUTH:
+                await self.mark(connection.id, ConnectionState.UNREACHABLE, words)
+            elif not words and connection.state is ConnectionState.UNREACHABLE:
+                await self.mark(connection.id, ConnectionState.ACTIVE)
+
     async def _check(self, connector_id: str, credentials: Mapping[str, str], name: str = "") -> None:
         description = await self._access.describe(connector_id)
         violations = name_violations(name) if name else []

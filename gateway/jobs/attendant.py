@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -11,13 +11,15 @@ import structlog
 from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.jobs import limits, states
+from gateway.jobs import alarm, limits, states
 from gateway.jobs.ledger import Ledger
+from gateway.jobs.measured import measured, tokens_of
 from gateway.jobs.model import Job, JobState, Observation
 from gateway.jobs.states import Step
 from gateway.jobs.submitter import Submitter
 from gateway.logs.collector import Collector
 from gateway.logs.store import Ending, JobLog, LogStore
+from gateway.logs.wire import LogLine
 from gateway.platform import Platform, Platforms
 
 DRAIN_SECONDS = 10.0
@@ -36,6 +38,9 @@ WISH_CAP_SECONDS = 60.0
 
 LIMIT_SECONDS = 5.0
 """Time between two looks at what a job has used."""
+
+BUDGET_WARNING = "budget_warning"
+"""Kind of the event that tells of a budget that is nearly used up; a job has at most one."""
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +100,7 @@ class Attendant:
             load_secrets=self._around.secrets,
             clock=self._around.clock,
             on_end=lambda: self._poke(job.connection_id),
+            measure=self._measure,
         )
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(collector.run())
@@ -119,11 +125,17 @@ class Attendant:
         await self._look_at_artifacts(seen)
         return await self._announce(seen, job_log, is_drained=is_drained)
 
+    async def _measure(self, job_id: str, lines: Sequence[LogLine], first_seq: int) -> None:
+        points = measured(lines, first_seq, self._around.clock.now())
+        await self._around.ledger.add_metrics(job_id, points)
+        if tokens := tokens_of(points):
+            await self._around.ledger.change(job_id, lambda now: Step(replace(now, tokens=max(now.tokens, tokens))))
+
     async def _finalize(self, seen: Observation) -> None:
         """Show that the job is over but for its log and its files."""
         if seen.state is not JobState.SUCCEEDED:
             return
-        half = replace(seen, state=JobState.FINALIZING, ended_at=None)
+        half = replace(seen, state=JobState.FINALIZING)
         await self._around.ledger.change(self._job_id, lambda now: states.observe(now, half, self._around.clock.now()))
 
     async def _look_at_artifacts(self, seen: Observation) -> None:
@@ -150,10 +162,17 @@ class Attendant:
         while True:
             job = await self._around.ledger.get(self._job_id)
             if job.state in (JobState.CANCELLING, JobState.PAUSING, JobState.RESUMING):
+                await self._raise_alarm(job)
                 await self._ask(job)
             else:
                 backoff.reset()
             await asyncio.sleep(backoff.next_seconds())
+
+    async def _raise_alarm(self, job: Job) -> None:
+        asked = await self._around.ledger.last_event(job.id, ("cancel_requested",))
+        if words := alarm.overdue(job, asked.time if asked else None, self._around.clock.now()):
+            log.warning("job does not end", job_id=job.id, connection_id=job.connection_id, why=words)
+            await self._around.ledger.change(job.id, lambda now: alarm.raised(now, words))
 
     async def _ask(self, job: Job) -> None:
         try:
@@ -168,11 +187,22 @@ class Attendant:
                 await self._around.ledger.change(job.id, lambda now: states.refuse_wish(now, refusal))
 
     async def _enforce_limits(self) -> None:
+        is_warned = False
         while True:
             job = await self._around.ledger.get(self._job_id)
             if job.state is not JobState.CANCELLING and (breach := limits.breach(job, self._around.clock.now())):
                 await self._stop(breach)
+            elif not is_warned and (words := limits.warning(job, self._around.clock.now())):
+                is_warned = True
+                await self._warn(job, words)
             await asyncio.sleep(LIMIT_SECONDS)
+
+    async def _warn(self, job: Job, words: str) -> None:
+        if await self._around.ledger.last_event(job.id, (BUDGET_WARNING,)):
+            # An earlier start of the gateway did it.
+            return
+        log.warning("budget nearly used up", job_id=job.id, connection_id=job.connection_id, why=words)
+        await self._around.ledger.change(job.id, lambda now: Step(replace(now, message=words), BUDGET_WARNING, words))
 
     async def _stop(self, breach: limits.Breach) -> None:
         job = await self._around.ledger.change(

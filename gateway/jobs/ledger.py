@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from gateway.broadcast import Broadcast
 from gateway.clock import Clock
 from gateway.errors import NotFound
 from gateway.jobs.model import Job, JobEvent, JobFilter, Metric
@@ -60,6 +61,10 @@ class Ledger:
         self._last_words: dict[str, tuple[str, str]] = {}
         """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
         self._watchers: set[Watcher] = set()
+        self.identity = ""
+        """What tells this ledger's jobs from another gateway's; known once it is loaded."""
+        self.turns = Broadcast()
+        """Told whenever a job ended, or something else is wanted of one: others may have their turn."""
         self._change = 0
         self._published = 0
 
@@ -70,6 +75,7 @@ class Ledger:
 
     async def load(self) -> list[Job]:
         """Read the jobs that have not ended, or whose log has not; the first call of every start."""
+        self.identity = await self._store.identity()
         self._change = self._published = await self._store.last_change()
         left = await self._store.open_jobs()
         self._open = {job.id: job for job in left if not job.state.is_terminal}
@@ -126,6 +132,14 @@ class Ledger:
         """Return the job that was submitted under a request id."""
         return await self._store.by_request_id(request_id)
 
+    async def by_token(self, submission_token: str) -> Job | None:
+        """Return the job that was submitted under a token."""
+        return await self._store.by_token(submission_token)
+
+    async def used_connections(self) -> list[str]:
+        """Return the connections that ever had a job."""
+        return await self._store.used_connections()
+
     async def page(self, job_filter: JobFilter, after: str, size: int, *, ascending: bool) -> list[Job]:
         """Return up to `size` jobs behind the one with id `after`."""
         return await self._store.page(job_filter, after, size, ascending=ascending)
@@ -148,9 +162,13 @@ class Ledger:
         """Return points in the order in which they came, from behind a place on (0 = the first), and the next place."""
         return await self._store.metrics_behind(job_id, names, place, limit)
 
-    async def metrics(self, job_id: str, names: Sequence[str], from_step: int) -> list[Metric]:
-        """Return metric points, by name, step and attempt."""
-        return await self._store.metrics(job_id, names, from_step)
+    async def metric_counts(self, job_id: str, names: Sequence[str], from_step: int) -> dict[str, int]:
+        """Return how many points there are of each name."""
+        return await self._store.metric_counts(job_id, names, from_step)
+
+    def metric_stream(self, job_id: str, names: Sequence[str], from_step: int) -> AsyncIterator[Metric]:
+        """Yield metric points, by name, step and attempt, without holding all of them in memory."""
+        return self._store.metric_stream(job_id, names, from_step)
 
     async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
         """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence."""
@@ -193,6 +211,7 @@ class Ledger:
             self._locks.pop(job.id, None)
             self._event_seqs.pop(job.id, None)
             self._last_words.pop(job.id, None)
+            self.turns.notify()
         else:
             self._open[job.id] = job
         self._published = change.number

@@ -98,6 +98,18 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedJob:
+    """A job in a platform's own list."""
+
+    platform_job_id: str
+    submission_token: str
+    created_at: datetime | None
+    seen: Observation
+    resource_id: str = ""
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One value of one metric."""
 
@@ -127,6 +139,15 @@ class JobLimits:
     max_cost_micros: int = 0
     max_duration: timedelta | None = None
     max_price_micros_per_hour: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A stretch of time during which something that may cost money was held."""
+
+    start: datetime
+    end: datetime | None = None
+    """None = it is still held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +185,16 @@ class Job:
     is_log_open: bool = True
     """Whether lines may still come; also behind the job's end, where its platform could not be asked for the rest."""
     price: Price | None = None
+    holds: tuple[Hold, ...] = ()
+    """What its cost is counted from, oldest first; only the last can be open."""
+    tokens: int = 0
+    """Tokens trained so far, as far as its metrics tell: what a price per token is counted from."""
     metrics_cursor: str = ""
+
+    @property
+    def is_waiting_here(self) -> bool:
+        """Whether the gateway holds the job back: its platform does not have it, and was not called for it."""
+        return not (self.platform_job_id or self.state.is_terminal) and self.resource_state is ResourceState.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

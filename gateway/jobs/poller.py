@@ -13,9 +13,11 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError, NotFound, Reason, RemoteError
 from gateway.jobs import states
 from gateway.jobs.ledger import Ledger
+from gateway.jobs.measured import tokens_of
 from gateway.jobs.model import Job, JobReason, JobState, Observation, ResourceState
 from gateway.jobs.states import Step
 from gateway.platform import Platform, Platforms
+from gateway.plugins.model import Description
 
 START_SECONDS = 2.0
 """Time between two looks while a job starts or changes, where the connector names none."""
@@ -31,6 +33,13 @@ PARALLEL_METRICS = 4
 
 LOST_SECONDS = 300.0
 """How long a platform must deny in every look that it knows a job, until the job counts as lost: lists lag behind."""
+
+POLL_SHARE = 0.5
+"""Share of a connection's calls that looks may use: less than the limiter lets them, so that they seldom wait."""
+
+BATCH = "batch_get_job_status"
+METRICS = "get_metrics"
+LIST = "list_jobs"
 
 GROWTH = 1.5
 """How fast the time between two looks grows while nothing changes."""
@@ -60,6 +69,8 @@ class Poller:
         self._poked = asyncio.Event()
         self._looking = asyncio.Lock()
         self._interval = START_SECONDS
+        self._pace = 0.0
+        """Shortest time between two looks that keeps within the calls that the platform allows."""
         self._denied: dict[str, float] = {}
         """Since when the platform says that it does not know a job."""
 
@@ -75,12 +86,16 @@ class Poller:
                 self._poked.clear()
             changed = await self.look()
             shortest = await self._shortest() if self._jobs() else START_SECONDS
-            steady = min(STEADY_SECONDS, shortest * STEADY_FACTOR)
+            steady = max(min(STEADY_SECONDS, shortest * STEADY_FACTOR), self._pace)
+            shortest = max(shortest, self._pace)
             self._interval = shortest if changed else min(max(self._interval, shortest) * GROWTH, steady)
             await self._wait()
 
-    async def look(self) -> bool:
-        """Look at every open job once; callers at the same time share one look.
+    async def look(self, first: str = "") -> bool:
+        """Look at the open jobs once; callers at the same time share one look.
+
+        Where each job costs a call and calls are few, only some are looked at, `first` and those whose last look is
+        longest ago.
 
         Returns:
             Whether any job changed.
@@ -99,7 +114,26 @@ class Poller:
                 for job in jobs:
                     self._on_ended(job, _let_go(job))
                 return True
-            return await self._look_at(jobs, platform)
+            try:
+                said = await platform.describe()
+            except GatewayError as error:
+                await self._note_failure(jobs, error)
+                return False
+            chosen = self._chosen(jobs, said, first)
+            return await self._look_at(chosen, platform)
+
+    def _chosen(self, jobs: list[Job], said: Description, first: str) -> list[Job]:
+        """Choose the jobs of one look, and note how long to wait until the next one."""
+        self._pace = 0.0
+        if not said.requests_per_minute:
+            return jobs
+        calls = said.requests_per_minute * POLL_SHARE
+        each = (BATCH not in said.capabilities) + (METRICS in said.capabilities)
+        most = max(1, int(calls * STEADY_SECONDS / 60 / each)) if each else len(jobs)
+        oldest_first = sorted(jobs, key=lambda job: (job.id != first, job.observed_at or job.created_at))
+        chosen = oldest_first[:most]
+        self._pace = 60 * max(1, each * len(chosen)) / calls
+        return chosen
 
     async def _look_at(self, jobs: list[Job], platform: Platform) -> bool:
         try:
@@ -121,7 +155,7 @@ class Poller:
     async def _apply(self, job: Job, seen: Observation | Exception | None) -> bool:
         if isinstance(seen, GatewayError):
             await self._note_failure([job], seen)
-            return self._is_lost(job, seen)
+            return await self._is_lost(job, seen)
         self._denied.pop(job.id, None)
         if not isinstance(seen, Observation):
             return False
@@ -130,7 +164,7 @@ class Poller:
         after = await self._ledger.change(job.id, lambda now: states.observe(now, seen, self._clock.now()))
         return (after.state, after.progress) != (job.state, job.progress)
 
-    def _is_lost(self, job: Job, error: GatewayError) -> bool:
+    async def _is_lost(self, job: Job, error: GatewayError) -> bool:
         """Let a job end that its platform has long said not to know; only the platform itself can say that."""
         if not isinstance(error, RemoteError) or error.reason is not Reason.NOT_FOUND:
             self._denied.pop(job.id, None)
@@ -138,9 +172,23 @@ class Poller:
         now = self._clock.monotonic()
         if now - self._denied.setdefault(job.id, now) < LOST_SECONDS:
             return False
-        del self._denied[job.id]
+        if await self._is_listed(job):
+            return False
+        self._denied.pop(job.id, None)
         self._on_ended(job, _lost(job))
         return True
+
+    async def _is_listed(self, job: Job) -> bool:
+        """Whether the platform's own list has a job that it denies, or cannot be read: then nothing is certain."""
+        try:
+            platform = await self._platforms.platform(self._connection_id)
+            if LIST not in (await platform.describe()).capabilities:
+                return False
+            ids = {(one.platform_job_id, one.submission_token) for one in await platform.list_jobs()}
+        except GatewayError as error:
+            log.info("list not read", job_id=job.id, reason=error.reason, error=error.message)
+            return True
+        return any(job.platform_job_id == known or job.submission_token == token for known, token in ids)
 
     async def _collect(self, job: Job, seen: Observation, platform: Platform, slots: asyncio.Semaphore) -> None:
         """Read what a job measured; its end is told only then, so that nothing is missing behind it."""
@@ -153,18 +201,23 @@ class Poller:
 
     async def _collect_metrics(self, job: Job, platform: Platform) -> None:
         try:
-            if "get_metrics" not in (await platform.describe()).capabilities:
+            if METRICS not in (await platform.describe()).capabilities:
                 return
             points, cursor = await platform.metrics(job.platform_job_id, job.metrics_cursor)
         except GatewayError as error:
             log.info("metrics not read", job_id=job.id, reason=error.reason, error=error.message)
             return
         await self._ledger.add_metrics(job.id, points)
+        if tokens := tokens_of(points):
+            await self._ledger.change(job.id, lambda now: Step(replace(now, tokens=max(now.tokens, tokens))))
         if points and cursor != job.metrics_cursor:
             await self._ledger.change(job.id, lambda now: Step(replace(now, metrics_cursor=cursor)))
 
     async def _note_failure(self, jobs: list[Job], error: GatewayError) -> None:
         """Mark records as stale: a failed look is no news of the job, and never changes its state."""
+        if error.is_unsent and error.reason is Reason.RATE_LIMITED:
+            # The gateway itself held the look back, so that nothing failed: it comes when it is its turn.
+            return
         text = f"{error.reason}: {error.message}"
         if error.reason is Reason.CREDENTIALS_REJECTED:
             await self._on_rejected(self._connection_id, error.message)

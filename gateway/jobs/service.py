@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
 
+from gateway.catalog.estimate import micros_per_hour
 from gateway.catalog.model import Price
 from gateway.clock import Clock
 from gateway.connections.model import Connection
@@ -22,8 +24,10 @@ from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobConfig, JobFilter, JobLimits, JobReason, JobState
 from gateway.jobs.order import Orders
 from gateway.jobs.states import Step
+from gateway.jobs.tokens import token_of
 from gateway.jobs.tracker import Tracker
 from gateway.platform import Platform, Platforms
+from gateway.priority import asked_by_user
 from gateway.store.jobs import Change
 from gateway.unbroken import unbroken
 
@@ -32,6 +36,9 @@ DRY_RUN = "dry_run"
 
 CANCEL = "cancel_job"
 """Capability of a connector that can end a job early."""
+
+LOOK_SECONDS = 10.0
+"""How long a user waits for a look at a job."""
 
 DESCRIBE_SECONDS = 2.0
 """How long a cancel waits to hear whether the connector can do it; one that runs answers at once."""
@@ -101,8 +108,9 @@ class Jobs:
         """
         if wish.request_id and (job := await self.ledger.by_request_id(wish.request_id)):
             return _replay(job, wish), True
-        job = await self.check(wish)
-        job = replace(job, price=await self._price(job))
+        with asked_by_user():
+            job = await self.check(wish)
+            job = replace(job, price=await self._price(job))
         if dry_run:
             return replace(job, id=""), False
         try:
@@ -135,11 +143,18 @@ class Jobs:
         for _ in range(2):
             if job.state.is_terminal or (job.observed_at is not None and job.observed_at >= oldest):
                 break
-            await self._tracker.look(job.connection_id)
+            with suppress(TimeoutError):
+                # What the platform allows may be used up for longer than a user waits; the record as it is will do.
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._tracker.look(job)
             job = await self.ledger.get(job_id)
             if job.last_error:
                 break
         return job
+
+    def shown(self, job: Job) -> Job:
+        """Return a job as people see it: with its place in the line, where it waits in one."""
+        return self._tracker.line.shown(job)
 
     async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
         """Yield changes of jobs; an empty list is a sign of life."""
@@ -216,7 +231,7 @@ class Jobs:
             connection_id=connection.id,
             connector_id=connection.connector_id,
             config=wish.config,
-            submission_token=job_id.replace("job-", "peft-"),
+            submission_token=token_of(self.ledger.identity, job_id),
             request_id=wish.request_id,
             request_hash=wish.digest,
             resource_id=wish.resource_id,
@@ -247,13 +262,26 @@ class Jobs:
 
     async def _price(self, job: Job) -> Price | None:
         if not job.resource_id:
+            if job.limits.max_cost_micros or job.limits.max_price_micros_per_hour:
+                # A limit that nobody can keep must not look as if it were kept.
+                text = "is missing, and without it no price is known to keep the limits of money; name a machine"
+                raise InvalidRequest.of("resource_id", text)
             return None
         price = await self._find_price(job.connection_id, job.resource_id)
         most = job.limits.max_price_micros_per_hour
-        if most and not price.not_priced and price.amount_micros > most:
-            text = f"{job.resource_id} costs {price.amount_micros / 1e6:.2f} {price.currency}, more than the limit"
-            raise InvalidRequest.of("limits.max_price_micros_per_hour", f"{text} of {most / 1e6:.2f}")
+        if most and not price.not_priced:
+            _check_price(job.resource_id, price, most)
         return price
+
+
+def _check_price(resource_id: str, price: Price, most: int) -> None:
+    hour = micros_per_hour(price)
+    if hour is None:
+        text = f"{resource_id} is not charged by time, so that no price per hour can be kept; leave it out"
+        raise InvalidRequest.of("limits.max_price_micros_per_hour", text)
+    if hour > most:
+        text = f"{resource_id} costs {hour / 1e6:.2f} {price.currency} per hour, more than the limit"
+        raise InvalidRequest.of("limits.max_price_micros_per_hour", f"{text} of {most / 1e6:.2f}")
 
 
 def _replay(job: Job, wish: Wish) -> Job:

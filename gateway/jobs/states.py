@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.errors import WrongState
+from gateway.jobs import holds
 from gateway.jobs.model import TERMINAL, Job, JobReason, JobState, Observation, ResourceState
 
 _RANK = {
@@ -73,8 +74,10 @@ def is_legal(old: JobState, new: JobState, *, is_new_attempt: bool = False) -> b
         return True
     if old in _WAITING_FOR:
         return new in _WAITING_FOR[old]
-    if new is JobState.RECOVERING or is_new_attempt:
+    if new is JobState.RECOVERING:
         return old not in _EARLY
+    if is_new_attempt and old not in _EARLY:
+        return True
     if new in (JobState.PAUSING, JobState.PAUSED):
         return True
     return new in _RANK and _RANK[new] > _RANK[old]
@@ -85,10 +88,13 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     if job.state.is_terminal:
         return _ignored(job, seen)
     job = replace(job, observed_at=now, last_error="")
-    seen = _proven(seen)
-    if seen.state is None or seen.state is job.state:
-        return Step(_details(job, seen))
     is_new_attempt = seen.attempt > job.attempt
+    if is_new_attempt:
+        # What the attempt before ended with says nothing of this one.
+        job = replace(job, exit_code=None)
+    seen = _proven(seen, job.exit_code)
+    if seen.state is None or seen.state is job.state:
+        return Step(holds.held(_details(job, seen), seen, now))
     if not is_legal(job.state, seen.state, is_new_attempt=is_new_attempt):
         return _ignored(job, seen)
     state = JobState.RECOVERING if is_new_attempt and _is_backward(job.state, seen.state) else seen.state
@@ -98,6 +104,7 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
         job = replace(job, ended_at=seen.ended_at or now)
     elif state is JobState.RUNNING and job.started_at is None:
         job = replace(job, started_at=now)
+    job = holds.held(job, seen, now)
     return Step(job, "state_changed", seen.message or f"the platform reports {seen.raw_state or state.lower()}")
 
 
@@ -105,6 +112,7 @@ def fail(job: Job, reason: JobReason, message: str, now: datetime) -> Step:
     """End a job that the gateway itself knows to have failed."""
     if job.state.is_terminal:
         return Step(job)
+    job = holds.closed(job, now)
     job = replace(job, state=JobState.FAILED, reason=reason, message=message, ended_at=now, last_error="")
     return Step(job, "state_changed", message)
 
@@ -125,6 +133,8 @@ def request_pause(job: Job) -> Step:
     """
     if job.state in (JobState.PAUSING, JobState.PAUSED):
         return Step(job)
+    if job.is_waiting_here:
+        raise WrongState(f"job {job.id} waits for its turn and has nothing to pause; cancel it, or let it wait")
     if job.state not in (JobState.QUEUED, JobState.PROVISIONING, JobState.RUNNING, JobState.RECOVERING):
         raise WrongState(f"job {job.id} is {job.state.lower()} and cannot be paused; only a job that waits or runs can")
     return Step(replace(job, state=JobState.PAUSING), "pause_requested", "a pause was requested")
@@ -158,15 +168,18 @@ def cancelled_before_start(job: Job, now: datetime) -> Step:
         state=JobState.CANCELLED,
         reason=JobReason.CANCELLED_BY_USER,
         message="cancelled before it was submitted",
+        resource_state=ResourceState.NONE,
         ended_at=now,
     )
     return Step(job, "state_changed", job.message)
 
 
-def _proven(seen: Observation) -> Observation:
-    """Let the exit code decide: many platforms call everything that ended a success."""
-    if seen.state is JobState.SUCCEEDED and seen.exit_code:
-        message = seen.message or f"the training program ended with exit code {seen.exit_code}"
+def _proven(seen: Observation, known_exit_code: int | None) -> Observation:
+    """Let the exit code decide, of whichever look told it: many platforms call everything that ended a success."""
+    exit_code = known_exit_code if seen.exit_code is None else seen.exit_code
+    if seen.state is JobState.SUCCEEDED and exit_code:
+        seen = replace(seen, exit_code=exit_code)
+        message = seen.message or f"the training program ended with exit code {exit_code}"
         return replace(seen, state=JobState.FAILED, reason=_reason(seen, JobState.FAILED), message=message)
     return seen
 

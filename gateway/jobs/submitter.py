@@ -8,17 +8,18 @@ token, FINDABLE looks first, NONE gives up and says so.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
 from gateway.backoff import Backoff
-from gateway.broadcast import Broadcast
 from gateway.clock import Clock
 from gateway.errors import AMBIGUOUS, GatewayError, Reason, StorageFull
 from gateway.jobs import states
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, JobReason, JobState
+from gateway.jobs.line import Line, hold
+from gateway.jobs.model import Job, JobReason, JobState, ResourceState
 from gateway.jobs.order import Orders
 from gateway.jobs.states import Step
 from gateway.platform import Platform, Platforms, SubmitOrder
@@ -28,6 +29,9 @@ RETRY_FIRST_SECONDS = 0.5
 """Pause before a submission is tried again the first time."""
 
 RETRY_CAP_SECONDS = 60.0
+
+TURN_SECONDS = 30.0
+"""Longest wait of a job in line until it looks again: an owner may have allowed more jobs."""
 
 LOOK_AFTER_SECONDS = (2.0, 5.0, 15.0, 30.0)
 """When a FINDABLE platform is asked whether the job arrived: lists lag behind."""
@@ -54,7 +58,8 @@ class Submitter:
         self._platforms = platforms
         self._orders = orders
         self._clock = clock
-        self._woken = Broadcast()
+        self._woken = ledger.turns
+        self.line = Line(ledger)
 
     def wake(self) -> None:
         """Look again at what is wanted: a job that waits to be tried again may have been cancelled."""
@@ -64,13 +69,16 @@ class Submitter:
         """Return when the platform has the job, or never will."""
         backoff = Backoff(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS)
         while True:
+            ticket = self._woken.ticket()
             job = await self._ledger.get(job_id)
             if job.platform_job_id or job.state.is_terminal:
                 return job
             try:
                 platform = await self._platforms.platform(job.connection_id)
-                safety = (await platform.describe()).submit_safety
-                if done := await self._settle(job, platform, safety):
+                said = await platform.describe()
+                if job.state is not JobState.CANCELLING and not self.line.has_turn(job, said.concurrent_jobs):
+                    await self._wait_in_line(job, ticket, said.concurrent_jobs)
+                elif done := await self._settle(job, platform, said.submit_safety):
                     return done
             except StorageFull as error:
                 # Nothing can be noted; what was noted before still says how to go on.
@@ -90,22 +98,36 @@ class Submitter:
             found = await self._find(job, platform)
             if found:
                 return await self._accepted(job, found)
+            # The look took its time: the job may have been cancelled meanwhile.
+            job = await self._ledger.get(job.id)
         if attempted and safety is SubmitSafety.NONE:
             return await self._fail(job, JobReason.SUBMIT_AMBIGUOUS, _ambiguous_message(job))
         if job.state is JobState.CANCELLING and not (attempted and safety is SubmitSafety.KEYED):
             return await self._ledger.change(job.id, lambda now: states.cancelled_before_start(now, self._clock.now()))
         order = await self._orders.make(job)
-        await self._ledger.change(job.id, lambda now: Step(now, "submit_started", "the platform is called"))
+        await self._ledger.change(job.id, _started)
         return await self._accepted(job, await self._call(job, platform, order))
 
     async def _call(self, job: Job, platform: Platform, order: SubmitOrder) -> str:
         try:
             return await platform.submit(order)
         except GatewayError as error:
-            if error.reason not in AMBIGUOUS:
+            if error.is_unsent or error.reason not in AMBIGUOUS:
                 refusal = error.message
-                await self._ledger.change(job.id, lambda now: Step(now, "submit_refused", refusal))
+                await self._ledger.change(job.id, lambda now: _refused(now, refusal))
             raise
+
+    async def _wait_in_line(self, job: Job, ticket: asyncio.Event, most: int) -> None:
+        """Wait for a turn in memory alone: each job that ends wakes all that wait."""
+        await self._ledger.change(job.id, hold)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TURN_SECONDS):
+                while True:
+                    await ticket.wait()
+                    ticket = self._woken.ticket()
+                    now = await self._ledger.get(job.id)
+                    if now.state is not JobState.QUEUED or self.line.has_turn(now, most):
+                        return
 
     async def _pause(self, job: Job, seconds: float) -> None:
         """Wait, but not once something else is wanted of this very job."""
@@ -134,7 +156,15 @@ class Submitter:
     async def _accepted(self, job: Job, platform_job_id: str) -> Job:
         def apply(now: Job) -> Step:
             state = JobState.QUEUED if now.state is JobState.SUBMITTING else now.state
-            accepted = replace(now, platform_job_id=platform_job_id, state=state, last_error="")
+            # What it holds is told by the first look.
+            accepted = replace(
+                now,
+                platform_job_id=platform_job_id,
+                state=state,
+                message="",
+                last_error="",
+                resource_state=ResourceState.NONE,
+            )
             return Step(accepted, "accepted", f"the platform accepted the job as {platform_job_id}")
 
         return await self._ledger.change(job.id, apply)
@@ -146,6 +176,16 @@ class Submitter:
         log.info("submit will be tried again", job_id=job.id, reason=error.reason, error=error.message)
         text = f"{error.reason}: {error.message}"
         await self._ledger.change(job.id, lambda now: Step(replace(now, last_error=text)))
+
+
+def _started(job: Job) -> Step:
+    # From here on nobody knows whether a machine is rented; it also counts as one that runs.
+    called = replace(job, resource_state=ResourceState.UNKNOWN, message="")
+    return Step(called, "submit_started", "the platform is called")
+
+
+def _refused(job: Job, message: str) -> Step:
+    return Step(replace(job, resource_state=ResourceState.NONE), "submit_refused", message)
 
 
 def _ambiguous_message(job: Job) -> str:

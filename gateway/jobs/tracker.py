@@ -9,8 +9,10 @@ import structlog
 
 from gateway.cancellation import only_own_cancellation
 from gateway.jobs.attendant import Attendant, Surroundings
+from gateway.jobs.line import Line
 from gateway.jobs.model import Job, Observation
 from gateway.jobs.poller import Poller
+from gateway.priority import asked_by_user
 
 AGAIN_SECONDS = 5.0
 """Pause before work that failed by a bug of ours is taken up again."""
@@ -26,6 +28,11 @@ class Tracker:
         self._attendants: dict[str, Attendant] = {}
         self._pollers: dict[str, Poller] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def line(self) -> Line:
+        """The jobs that wait for their turn."""
+        return self._around.submitter.line
 
     def start(self, jobs: list[Job]) -> None:
         """Take up the jobs that an earlier gateway left."""
@@ -51,10 +58,11 @@ class Tracker:
         if poller := self._pollers.get(connection_id):
             poller.poke()
 
-    async def look(self, connection_id: str) -> None:
-        """Look at a connection's jobs now."""
-        if poller := self._pollers.get(connection_id):
-            await poller.look()
+    async def look(self, job: Job) -> None:
+        """Look at a job now, and at the others of its connection, because a user waits for it."""
+        if poller := self._pollers.get(job.connection_id):
+            with asked_by_user():
+                await poller.look(job.id)
 
     def wake(self, job: Job) -> None:
         """Look at a job again, because what is wanted of it has changed."""

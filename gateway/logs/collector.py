@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import structlog
 
@@ -14,6 +14,7 @@ from gateway.errors import ConnectorDown, GatewayError, Reason
 from gateway.jobs.model import Job
 from gateway.logs.intake import Redact, prepare, redactor
 from gateway.logs.store import JobLog
+from gateway.logs.wire import LogLine
 from gateway.platform import Platform, Platforms, SourceBatch
 from gateway.plugins.model import LogSource
 
@@ -27,6 +28,9 @@ DOWN_SECONDS = 1.0
 
 MAX_DENIALS = 5
 """Answers in a row that there is no such job or connection, after which an ended job's log is not asked for again."""
+
+Measure = Callable[[str, Sequence[LogLine], int], Awaitable[None]]
+"""Keeps what lines of a job measure; the first of them is stored under the number."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +47,7 @@ class Collector:
         load_secrets: Callable[[str], Awaitable[Collection[str]]],
         clock: Clock,
         on_end: Callable[[], None],
+        measure: Measure | None = None,
     ) -> None:
         self._job = job
         self._log = job_log
@@ -52,6 +57,9 @@ class Collector:
         self._redact: Redact = redactor(())
         self._clock = clock
         self._on_end = on_end
+        self._measure = measure
+        self._is_measured = False
+        """Whether the platform gives no metrics itself."""
         self._job_ended = asyncio.Event()
         self._backoff = Backoff(FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)
         self._is_down = False
@@ -83,7 +91,9 @@ class Collector:
         try:
             with only_own_cancellation(lambda: ConnectorDown("the connector's process ended")):
                 platform = await self._platforms.platform(self._job.connection_id)
-                source = (await platform.describe()).log_source
+                said = await platform.describe()
+                self._is_measured = "get_metrics" not in said.capabilities
+                source = said.log_source
                 # Credentials may have been rotated; a job that began with the old ones may still show those.
                 self._secrets.update(await self._load_secrets(self._job.connection_id))
                 self._redact = redactor(self._secrets)
@@ -105,10 +115,16 @@ class Collector:
             known = max(0, min(len(batch.lines), self._log.segment.mark.source_lines - seen))
             seen += len(batch.lines)
             if batch.lines[known:]:
+                await self._take_measure(batch.lines[known:])
                 self._store(batch, known, seen)
             if batch.is_end:
                 return True
         return False
+
+    async def _take_measure(self, fresh: Sequence[LogLine]) -> None:
+        """Read metrics out of lines before they are stored: after a crash they come again, and give the same points."""
+        if self._measure is not None and self._is_measured:
+            await self._measure(self._job.id, fresh, self._log.segment.mark.last_seq + 1)
 
     def _store(self, batch: SourceBatch, known: int, source_lines: int) -> None:
         segment = self._log.segment

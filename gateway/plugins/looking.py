@@ -9,6 +9,7 @@ from itertools import islice
 from gateway.errors import ConnectorDown, GatewayError, Reason, RemoteError
 from gateway.jobs.model import Observation
 from gateway.plugins.calls import Caller
+from gateway.priority import Priority
 from gateway.wire.jobs import observation_from_proto
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
@@ -47,6 +48,7 @@ async def _batch(caller: Caller, batch: list[str]) -> Seen:
         answer = await caller.call(
             lambda client, left: client.call(lambda stub: stub.BatchGetJobStatus, request, left),
             capability=BATCH_CAPABILITY,
+            priority=Priority.POLL,
         )
     except GatewayError as error:
         return dict.fromkeys(batch, error)
@@ -73,6 +75,7 @@ async def _one(caller: Caller, job: str, down: list[ConnectorDown]) -> Observati
     try:
         answer = await caller.call(
             lambda client, left: client.call(lambda stub: stub.GetJobStatus, request, left),
+            priority=Priority.POLL,
         )
     except ConnectorDown as error:
         down.append(error)

@@ -9,14 +9,16 @@ from pathlib import Path
 from gateway.artifacts.model import Artifact, Piece, Upload
 from gateway.catalog.model import Model, Price, Resource
 from gateway.errors import InvalidRequest, Reason, RemoteError
-from gateway.jobs.model import Metric, Observation
+from gateway.jobs.model import ListedJob, Metric, Observation
 from gateway.platform import SourceBatch, SubmitOrder
-from gateway.plugins import remote_files, remote_logs
+from gateway.plugins import remote_files, remote_list, remote_logs
 from gateway.plugins.calls import CALL_LIMIT, SUBMIT_LIMIT, Caller, Clients
 from gateway.plugins.client import ADMIN_LIMIT, Request, Response, Unary
 from gateway.plugins.looking import look
 from gateway.plugins.model import Description
 from gateway.plugins.sessions import LoadCredentials
+from gateway.plugins.traffic import Traffic
+from gateway.priority import Priority
 from gateway.wire.artifacts import artifact_from_proto
 from gateway.wire.catalog import model_from_proto, price_from_proto, resource_from_proto
 from gateway.wire.jobs import config_to_proto, metric_from_proto
@@ -27,7 +29,14 @@ from peftstudio.job.v1 import model_pb2
 class RemotePlatform:
     """One account on one platform, reached through a connector's process."""
 
-    def __init__(self, connectors: Clients, connector_id: str, connection_id: str, load: LoadCredentials) -> None:
+    def __init__(
+        self,
+        connectors: Clients,
+        connector_id: str,
+        connection_id: str,
+        load: LoadCredentials,
+        traffic: Traffic | None = None,
+    ) -> None:
         """Make a platform; nothing is started or called yet.
 
         Args:
@@ -35,9 +44,10 @@ class RemotePlatform:
             connector_id: The connector.
             connection_id: The connection.
             load: Loads the connection's credentials, whenever a process does not have them.
+            traffic: The connection's calls, shared by all that speak in its name.
 
         """
-        self._caller = Caller(connectors, connector_id, connection_id, load)
+        self._caller = Caller(connectors, connector_id, connection_id, load, traffic or Traffic())
         self._connection_id = connection_id
 
     async def describe(self) -> Description:
@@ -73,7 +83,11 @@ class RemotePlatform:
     async def submit(self, order: SubmitOrder) -> str:
         """Start a job and return the platform's id of it; never sent again when its answer is lost."""
         response = await self._call(
-            lambda stub: stub.SubmitJob, self._order(order), limit=SUBMIT_LIMIT, is_repeatable=False
+            lambda stub: stub.SubmitJob,
+            self._order(order),
+            limit=SUBMIT_LIMIT,
+            is_repeatable=False,
+            priority=Priority.SUBMIT,
         )
         if not response.platform_job_id:
             raise RemoteError("the connector gave no id for the job that it started", reason=Reason.BAD_UPSTREAM)
@@ -82,7 +96,12 @@ class RemotePlatform:
     async def find(self, submission_token: str) -> str:
         """Return the platform's id of the job that was submitted under the token; empty = there is none."""
         request = pb.FindJobRequest(connection_id=self._connection_id, submission_token=submission_token)
-        return (await self._call(lambda stub: stub.FindJob, request, capability="find_job")).platform_job_id
+        response = await self._call(lambda stub: stub.FindJob, request, capability="find_job", priority=Priority.SUBMIT)
+        return response.platform_job_id
+
+    async def list_jobs(self) -> list[ListedJob]:
+        """List the jobs that carry a submission token, whoever submitted them; those that ended may be left out."""
+        return await remote_list.list_jobs(self._caller)
 
     async def look(self, platform_job_ids: Sequence[str]) -> dict[str, Observation | Exception]:
         """Look at jobs, together where the connector can; each with what was seen or why nothing was."""
@@ -91,17 +110,17 @@ class RemotePlatform:
     async def cancel(self, platform_job_id: str) -> None:
         """Ask for a job's end."""
         request = pb.CancelJobRequest(connection_id=self._connection_id, platform_job_id=platform_job_id)
-        await self._call(lambda stub: stub.CancelJob, request, capability="cancel_job")
+        await self._call(lambda stub: stub.CancelJob, request, capability="cancel_job", priority=Priority.CANCEL)
 
     async def pause(self, platform_job_id: str) -> None:
         """Ask for a pause."""
         request = pb.PauseJobRequest(connection_id=self._connection_id, platform_job_id=platform_job_id)
-        await self._call(lambda stub: stub.PauseJob, request, capability="pause_job")
+        await self._call(lambda stub: stub.PauseJob, request, capability="pause_job", priority=Priority.SUBMIT)
 
     async def resume(self, platform_job_id: str) -> None:
         """Ask for a paused job to go on."""
         request = pb.ResumeJobRequest(connection_id=self._connection_id, platform_job_id=platform_job_id)
-        await self._call(lambda stub: stub.ResumeJob, request, capability="resume_job")
+        await self._call(lambda stub: stub.ResumeJob, request, capability="resume_job", priority=Priority.SUBMIT)
 
     def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Read a job's log from a cursor or line on; ends without `is_end` where the stream was cut."""
@@ -112,7 +131,9 @@ class RemotePlatform:
         request = pb.GetMetricsRequest(
             connection_id=self._connection_id, platform_job_id=platform_job_id, cursor=cursor
         )
-        response = await self._call(lambda stub: stub.GetMetrics, request, capability="get_metrics")
+        response = await self._call(
+            lambda stub: stub.GetMetrics, request, capability="get_metrics", priority=Priority.POLL
+        )
         now = datetime.now(UTC)
         return [metric_from_proto(metric, received_at=now) for metric in response.metrics], response.cursor
 
@@ -133,25 +154,29 @@ class RemotePlatform:
     async def resources(self) -> list[Resource]:
         """List the machines."""
         request = pb.ListResourcesRequest(connection_id=self._connection_id)
-        response = await self._call(lambda stub: stub.ListResources, request)
+        response = await self._call(lambda stub: stub.ListResources, request, priority=Priority.CATALOG)
         return [resource_from_proto(resource) for resource in response.resources]
 
     async def price(self, resource_id: str) -> Price:
         """Say what a machine costs."""
         request = pb.GetPricingRequest(connection_id=self._connection_id, resource_id=resource_id)
-        response = await self._call(lambda stub: stub.GetPricing, request)
+        response = await self._call(lambda stub: stub.GetPricing, request, priority=Priority.CATALOG)
         return price_from_proto(response.price, received_at=datetime.now(UTC))
 
     async def search_models(self, query: str, limit: int) -> list[Model]:
         """Search the model registry."""
         request = pb.SearchModelsRequest(connection_id=self._connection_id, query=query, limit=limit)
-        response = await self._call(lambda stub: stub.SearchModels, request, capability="search_models")
+        response = await self._call(
+            lambda stub: stub.SearchModels, request, capability="search_models", priority=Priority.CATALOG
+        )
         return [_model(model) for model in response.models]
 
     async def model(self, model_id: str) -> Model:
         """Get the details of one model."""
         request = pb.GetModelMetadataRequest(connection_id=self._connection_id, model_id=model_id)
-        response = await self._call(lambda stub: stub.GetModelMetadata, request, capability="get_model_metadata")
+        response = await self._call(
+            lambda stub: stub.GetModelMetadata, request, capability="get_model_metadata", priority=Priority.CATALOG
+        )
         return _model(response.model)
 
     async def _call(
@@ -162,12 +187,14 @@ class RemotePlatform:
         limit: timedelta = CALL_LIMIT,
         capability: str = "",
         is_repeatable: bool = True,
+        priority: Priority = Priority.READ,
     ) -> Response:
         return await self._caller.call(
             lambda client, left: client.call(pick, request, left),
             limit=limit,
             capability=capability,
             is_repeatable=is_repeatable,
+            priority=priority,
         )
 
     def _order(self, order: SubmitOrder, *, dry_run: bool = False) -> pb.SubmitJobRequest:

@@ -11,6 +11,7 @@ from gateway.artifacts.model import CHUNK_BYTES, Artifact, Piece, Upload
 from gateway.errors import Reason, RemoteError
 from gateway.plugins import streams
 from gateway.plugins.calls import Caller
+from gateway.priority import Priority
 from gateway.wire.artifacts import chunk_to_proto, data_from_chunk
 from gateway.wire.struct import struct_from_json
 from peftstudio.connector.v1 import connector_service_pb2 as pb
@@ -32,7 +33,9 @@ async def fetch(caller: Caller, platform_job_id: str, artifact: Artifact, offset
         offset=offset,
         if_etag=artifact.etag,
     )
-    async with aclosing(streams.read(caller, client, lambda stub: stub.FetchArtifact, request)) as messages:
+    async with aclosing(
+        streams.read(caller, client, lambda stub: stub.FetchArtifact, request, Priority.READ)
+    ) as messages:
         async for message in messages:
             data = data_from_chunk(message.chunk)
             if data and message.chunk.offset != offset:
@@ -49,6 +52,7 @@ async def upload(caller: Caller, file: Upload, path: Path) -> str:
     # A stream that is refused while it still sends ends in an error of grpc.aio's own, not in NOT_CONNECTED: a process
     # in which the connection was never opened is not even tried.
     await caller.open(client, 0)
+    await caller.admit_stream(client, Priority.READ)
     return await caller.connected(client, lambda one, _: one.upload(_parts(caller.connection_id, file, path)))
 
 

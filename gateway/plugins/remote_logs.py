@@ -9,6 +9,7 @@ from gateway.errors import PlatformTimeout
 from gateway.platform import SourceBatch
 from gateway.plugins import streams
 from gateway.plugins.calls import Caller
+from gateway.priority import Priority
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
 
@@ -24,7 +25,9 @@ async def read(caller: Caller, platform_job_id: str, cursor: str, after_line: in
         connection_id=caller.connection_id, platform_job_id=platform_job_id, cursor=cursor, after_line=after_line
     )
     try:
-        async with aclosing(streams.read(caller, client, lambda stub: stub.StreamLogs, request)) as messages:
+        async with aclosing(
+            streams.read(caller, client, lambda stub: stub.StreamLogs, request, Priority.READ)
+        ) as messages:
             async for message in messages:
                 # A sign of life has none of these; it has done its work when it came.
                 if message.lines or message.cursor or message.end:

@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.errors import Reason, RemoteError
+from gateway.errors import GatewayError, Reason, RemoteError
 from gateway.plugins.calls import Caller
 from gateway.plugins.client import ConnectorClient, Request, Response, Stream
+from gateway.priority import Priority
 
 
 async def read(
-    caller: Caller, client: ConnectorClient, pick: Stream[Request, Response], request: Request
+    caller: Caller, client: ConnectorClient, pick: Stream[Request, Response], request: Request, priority: Priority
 ) -> AsyncGenerator[Response, None]:
     """Yield a stream's messages; opens the connection in the process where it is not open."""
+    await caller.admit_stream(client, priority)
+    try:
+        async with aclosing(_read(caller, client, pick, request)) as messages:
+            async for message in messages:
+                yield message
+    except GatewayError as error:
+        await caller.stream_failed(error)
+        raise
+
+
+async def _read(
+    caller: Caller, client: ConnectorClient, pick: Stream[Request, Response], request: Request
+) -> AsyncGenerator[Response, None]:
     seen = await caller.greet(client)
     try:
         async with aclosing(client.stream(pick, request)) as messages:

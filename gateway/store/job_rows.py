@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from gateway.catalog.model import Price, PriceSource, PriceUnit
 from gateway.jobs.model import (
+    Hold,
     Job,
     JobConfig,
     JobEvent,
@@ -59,6 +60,8 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "last_log_seq": job.last_log_seq,
         "is_log_open": int(job.is_log_open),
         "metrics_cursor": job.metrics_cursor,
+        "holds": json.dumps([[micros(hold.start), micros_or_none(hold.end)] for hold in job.holds]),
+        "tokens": job.tokens,
     }
 
 
@@ -95,6 +98,8 @@ def job(row: Row[tuple[object, ...]]) -> Job:
         last_log_seq=row.last_log_seq,
         is_log_open=bool(row.is_log_open),
         metrics_cursor=row.metrics_cursor,
+        holds=tuple(Hold(start=moment(start), end=moment_or_none(end)) for start, end in json.loads(row.holds)),
+        tokens=row.tokens,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import secrets
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Integer, Row, Select, func, insert, literal_column, select, update
@@ -11,7 +12,10 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from gateway.jobs.model import TERMINAL, Job, JobEvent, JobFilter, Metric
 from gateway.store import job_rows
 from gateway.store.database import Database
-from gateway.store.schema import job_events, jobs, metrics
+from gateway.store.schema import job_events, jobs, ledger_identity, metrics
+
+IDENTITY_BYTES = 4
+"""Enough that two gateways at one account differ, and short: it is part of every submission token."""
 
 _OPEN = jobs.c.state.not_in([state.value for state in TERMINAL])
 
@@ -37,6 +41,15 @@ class JobStore:
         """Return the number of the last change in the gateway's history; 0 = none."""
         async with self._database.read() as connection:
             return await connection.scalar(select(func.max(jobs.c.change))) or 0
+
+    async def identity(self) -> str:
+        """Return what tells this ledger from every other one; made with its first start, and kept in backups."""
+        async with self._database.write() as connection:
+            known = await connection.scalar(select(ledger_identity.c.id))
+            if known is None:
+                known = secrets.token_hex(IDENTITY_BYTES)
+                await connection.execute(insert(ledger_identity).values(id=known))
+            return str(known)
 
     async def insert(self, change: Change, event: JobEvent) -> None:
         """Keep a new job with its first event."""
@@ -65,6 +78,15 @@ class JobStore:
     async def by_request_id(self, request_id: str) -> Job | None:
         """Return the job that was submitted under a request id."""
         return await self._one(select(jobs).where(jobs.c.request_id == request_id))
+
+    async def by_token(self, submission_token: str) -> Job | None:
+        """Return the job that was submitted under a token."""
+        return await self._one(select(jobs).where(jobs.c.submission_token == submission_token))
+
+    async def used_connections(self) -> list[str]:
+        """Return the connections that ever had a job."""
+        async with self._database.read() as connection:
+            return [str(found) for found in await connection.scalars(select(jobs.c.connection_id).distinct())]
 
     async def open_jobs(self) -> list[Job]:
         """Return all jobs that have not ended, or whose log has not."""
@@ -123,14 +145,20 @@ class JobStore:
         async with self._database.write() as connection:
             await connection.execute(statement, [job_rows.metric_values(job_id, point) for point in points])
 
-    async def metrics(self, job_id: str, names: Sequence[str], from_step: int) -> list[Metric]:
-        """Return metric points, by name, step and attempt."""
-        query = select(metrics).where(metrics.c.job_id == job_id, metrics.c.step >= from_step)
-        if names:
-            query = query.where(metrics.c.name.in_(names))
+    async def metric_counts(self, job_id: str, names: Sequence[str], from_step: int) -> dict[str, int]:
+        """Return how many points there are of each name."""
+        query = _measured(select(metrics.c.name, func.count().label("points")), job_id, names, from_step)
         async with self._database.read() as connection:
-            rows = await connection.execute(query.order_by(metrics.c.name, metrics.c.step, metrics.c.attempt))
-            return [job_rows.metric(row) for row in rows]
+            rows = await connection.execute(query.group_by(metrics.c.name))
+            return {row.name: row.points for row in rows}
+
+    async def metric_stream(self, job_id: str, names: Sequence[str], from_step: int) -> AsyncIterator[Metric]:
+        """Yield metric points, by name, step and attempt, without holding all of them in memory."""
+        query = _measured(select(metrics), job_id, names, from_step)
+        query = query.order_by(metrics.c.name, metrics.c.step, metrics.c.attempt)
+        async with self._database.read() as connection, connection.stream(query) as rows:
+            async for row in rows:
+                yield job_rows.metric(row)
 
     async def metrics_behind(
         self, job_id: str, names: Sequence[str], place: int, limit: int
@@ -152,6 +180,13 @@ class JobStore:
         async with self._database.read() as connection:
             rows = await connection.execute(query)
             return [Change(job_rows.job(row), row.change) for row in rows]
+
+
+def _measured(
+    query: Select[tuple[object, ...]], job_id: str, names: Sequence[str], from_step: int
+) -> Select[tuple[object, ...]]:
+    query = query.where(metrics.c.job_id == job_id, metrics.c.step >= from_step)
+    return query.where(metrics.c.name.in_(names)) if names else query
 
 
 def _matching(query: Select[tuple[object, ...]], job_filter: JobFilter) -> Select[tuple[object, ...]]:

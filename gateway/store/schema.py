@@ -58,10 +58,19 @@ jobs = Table(
     Column("last_log_seq", BigInteger, nullable=False, default=0),
     Column("is_log_open", Integer, nullable=False, default=1),
     Column("metrics_cursor", Text, nullable=False, default=""),
+    Column("holds", Text, nullable=False, default="[]"),
+    Column("tokens", BigInteger, nullable=False, default=0),
     Index("jobs_by_state", "state"),
     Index("jobs_by_open_log", "is_log_open"),
     Index("jobs_by_connection", "connection_id"),
     Index("jobs_by_change", "change"),
+)
+
+ledger_identity = Table(
+    "ledger_identity",
+    metadata,
+    # What tells this ledger's jobs from another gateway's at the same platform.
+    Column("id", String(16), primary_key=True),
 )
 
 job_events = Table(

@@ -121,6 +121,7 @@ def metric_to_proto(metric: Metric) -> metric_pb2.Metric:
         value=metric.value,
         time=time_to_proto(metric.time),
         attempt=metric.attempt,
+        not_finite=not math.isfinite(metric.value),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.artifacts.model import CHUNK_BYTES, Artifact, Piece, Upload
 from gateway.catalog.model import Model, Price, Resource
 from gateway.errors import ArtifactChanged, CredentialsRejected, GatewayError, NotFound, Reason
-from gateway.jobs.model import JobState, Metric, Observation
+from gateway.jobs.model import JobState, ListedJob, Metric, Observation
 from gateway.platform import Platform, SourceBatch, SubmitOrder
 from gateway.plugins.model import Description
 
@@ -109,6 +109,15 @@ class FakePlatform:
         """Find a job by its token."""
         self._arrive("find")
         return next((key for key, order in self.jobs.items() if order.submission_token == submission_token), "")
+
+    async def list_jobs(self) -> list[ListedJob]:
+        """List the jobs."""
+        self._arrive("list_jobs")
+        seen = Observation(state=JobState.RUNNING)
+        return [
+            ListedJob(platform_job_id=key, submission_token=order.submission_token, created_at=None, seen=seen)
+            for key, order in self.jobs.items()
+        ]
 
     async def look(self, platform_job_ids: Sequence[str]) -> Mapping[str, Observation | Exception]:
         """See all jobs running."""

@@ -65,9 +65,16 @@ class GatewayProcess:
     async def start(self) -> None:
         """Start it and wait until it announces itself."""
         command = [str(PEFTSTUDIO), "serve", "--port", "0", "--data-dir", str(self.data_dir), "--plugins", str(PLUGINS)]
+        # What a command line that ran within this process set for gRPC is not the operator's wish.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond, and the test waits for it anyway
-                [*command, *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [*command, *self.arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._is_announced():

@@ -237,6 +237,20 @@ class FakeJobs(JobsServiceServicer):
         job = await self._job(request.job_id, context)
         return pb.ListJobEventsResponse(events=self._state.events.get(job.id, []))
 
+    async def ListOrphans(
+        self,
+        request: pb.ListOrphansRequest,
+        context: aio.ServicerContext[pb.ListOrphansRequest, pb.ListOrphansResponse],
+    ) -> pb.ListOrphansResponse:
+        return pb.ListOrphansResponse(orphans=self._state.orphans.values())
+
+    async def EndOrphan(
+        self,
+        request: pb.EndOrphanRequest,
+        context: aio.ServicerContext[pb.EndOrphanRequest, pb.EndOrphanResponse],
+    ) -> pb.EndOrphanResponse:
+        return pb.EndOrphanResponse(orphan=self._state.orphans.pop(request.platform_job_id))
+
 
 async def wait_for_change(state: FakeState) -> None:
     """Wait until something changes, or for one heartbeat."""

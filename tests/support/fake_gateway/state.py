@@ -10,7 +10,7 @@ from peftstudio.gateway.v1.artifacts_service_pb2 import Dataset, StartUploadRequ
 from peftstudio.gateway.v1.catalog_service_pb2 import Offer, OfferError
 from peftstudio.gateway.v1.connections_service_pb2 import Connection
 from peftstudio.gateway.v1.connectors_service_pb2 import Connector
-from peftstudio.gateway.v1.jobs_service_pb2 import Job, JobEvent
+from peftstudio.gateway.v1.jobs_service_pb2 import Job, JobEvent, Orphan
 from peftstudio.job.v1.artifact_pb2 import ARTIFACT_KIND_ADAPTER, ARTIFACT_STATE_VERIFIED, Artifact, ArtifactKind
 from peftstudio.job.v1.job_state_pb2 import (
     JOB_STATE_CANCELLED,
@@ -89,6 +89,7 @@ class FakeState:
     logs: dict[str, list[LogLine]] = field(default_factory=dict)
     gaps: dict[str, LogGap] = field(default_factory=dict)
     metrics: dict[str, list[Metric]] = field(default_factory=dict)
+    orphans: dict[str, Orphan] = field(default_factory=dict)
     events: dict[str, list[JobEvent]] = field(default_factory=dict)
     files: dict[str, list[StoredFile]] = field(default_factory=dict)
     uploads: dict[str, StoredUpload] = field(default_factory=dict)

@@ -148,7 +148,7 @@ async def test_metrics_that_are_no_numbers_are_kept_and_a_repeated_point_replace
     await ledger.add(job(1))
     await ledger.add_metrics("job-001", [point(1, math.nan), point(2, math.inf), point(3, 1.0)])
     await ledger.add_metrics("job-001", [point(3, 0.5)])
-    values = [found.value for found in await ledger.metrics("job-001", ["loss"], 0)]
+    values = [found.value async for found in ledger.metric_stream("job-001", ["loss"], 0)]
     assert math.isnan(values[0])
     assert values[1:] == [math.inf, 0.5]
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import GatewayError, NotFound, Reason, RemoteError
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, JobReason, JobState, Metric, Observation, Progress, ResourceState
+from gateway.jobs.model import Job, JobReason, JobState, ListedJob, Metric, Observation, Progress, ResourceState
 from gateway.jobs.poller import LOST_SECONDS, Poller
 from gateway.platform import Platform, Platforms
 from gateway.plugins.model import Description
@@ -225,3 +225,75 @@ async def test_metrics_that_do_not_come_hold_up_neither_other_jobs_nor_the_end(l
         platform.gate.set()
         await looking
     assert [job.id for job, _ in heard.ended] == ["job-2"]
+
+
+@dataclass
+class Listed(Watched):
+    """A platform that denies a job by its id, and may still list it."""
+
+    lists: list[ListedJob] | GatewayError = field(default_factory=list)
+
+    async def describe(self) -> Description:
+        """Say that it can list."""
+        return Description(name="listed", capabilities=frozenset({"list_jobs"}))
+
+    async def list_jobs(self) -> list[ListedJob]:
+        """List, or fail."""
+        if isinstance(self.lists, GatewayError):
+            raise self.lists
+        return self.lists
+
+
+async def test_a_job_is_lost_only_when_the_platforms_own_list_does_not_have_it_either(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+    heard, clock = Heard(), FakeClock()
+    there = ListedJob(
+        platform_job_id="renamed", submission_token=JOB.submission_token, created_at=None, seen=Observation(state=None)
+    )
+    platform = Listed(shows=DENIED, lists=[there])
+    looking = poller(ledger, platform, heard, clock)
+    await looking.look()
+    for lists in ([there], GatewayError("503", reason=Reason.PLATFORM_UNAVAILABLE)):
+        platform.lists = lists
+        clock.advance(LOST_SECONDS)
+        await looking.look()
+        assert heard.ended == []
+    platform.lists = []
+    await looking.look()
+    assert [seen.reason for _, seen in heard.ended] == [JobReason.LOST]
+
+
+async def test_where_calls_are_few_each_look_takes_the_jobs_whose_last_look_is_longest_ago(ledger: Ledger) -> None:
+    @dataclass
+    class Few(Watched):
+        asked: list[str] = field(default_factory=list)
+
+        async def describe(self) -> Description:
+            return Description(name="few", requests_per_minute=16)
+
+        async def look(self, platform_job_ids: Sequence[str]) -> Mapping[str, Observation | Exception]:
+            self.asked = list(platform_job_ids)
+            return await super().look(platform_job_ids)
+
+    for number in range(10):
+        named = replace(RUNNING, id=f"job-{number}", platform_job_id=f"remote-{number}", submission_token=str(number))
+        await ledger.add(named)
+    platform, clock = Few(), FakeClock()
+    looking = poller(ledger, platform, Heard(), clock)
+    rounds = []
+    for _ in range(3):
+        await looking.look()
+        rounds.append(platform.asked)
+        clock.advance(1)
+    assert [len(asked) for asked in rounds] == [4, 4, 4]
+    assert len({job for asked in rounds for job in asked}) == 10
+    await looking.look("job-3")
+    assert platform.asked[0] == "remote-3"
+
+
+async def test_a_look_that_the_gateway_itself_held_back_makes_nothing_stale(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+    held_back = GatewayError("its turn comes later", reason=Reason.RATE_LIMITED)
+    held_back.is_unsent = True
+    await poller(ledger, Watched(shows=held_back), Heard()).look()
+    assert (await ledger.get(JOB.id)).last_error == ""

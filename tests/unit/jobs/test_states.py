@@ -100,6 +100,32 @@ def test_success_with_a_nonzero_exit_code_is_a_failure() -> None:
     assert "exit code 3" in after.message
 
 
+def test_an_exit_code_that_an_earlier_look_told_decides_too_and_that_of_an_earlier_attempt_does_not() -> None:
+    running = replace(JOB, state=JobState.RUNNING)
+    ended = states.observe(running, Observation(state=JobState.RUNNING, exit_code=3), START).job
+    after = states.observe(ended, Observation(state=JobState.SUCCEEDED), START).job
+    assert (after.state, after.reason, after.exit_code) == (JobState.FAILED, JobReason.EXIT_NONZERO, 3)
+    again = states.observe(ended, Observation(state=JobState.RUNNING, attempt=2), START).job
+    assert (
+        states.observe(again, Observation(state=JobState.SUCCEEDED, attempt=2), START).job.state is JobState.SUCCEEDED
+    )
+
+
+@given(st.lists(observations | requests, max_size=30))
+def test_no_job_that_told_a_nonzero_exit_code_in_its_last_attempt_is_a_success(
+    actions: list[Observation | str],
+) -> None:
+    job, told = JOB, 0
+    for action in actions:
+        step = apply(job, action, START)
+        after = step.job
+        if isinstance(action, Observation) and step.kind != "report_ignored" and not job.state.is_terminal:
+            told = 0 if action.attempt > job.attempt else told
+            told = told if action.exit_code is None else action.exit_code
+        assert not (after.state is JobState.SUCCEEDED and told)
+        job = after
+
+
 def test_a_late_report_of_an_earlier_state_changes_nothing_and_is_recorded() -> None:
     running = replace(JOB, state=JobState.RUNNING)
     step = states.observe(running, Observation(state=JobState.QUEUED), START)
@@ -112,6 +138,12 @@ def test_a_new_attempt_leads_back_through_recovering() -> None:
     step = states.observe(running, Observation(state=JobState.QUEUED, attempt=2), START)
     assert (step.job.state, step.job.attempt) == (JobState.RECOVERING, 2)
     assert states.observe(step.job, Observation(state=JobState.RUNNING, attempt=2), START).job.state is JobState.RUNNING
+
+
+def test_a_job_that_was_restarted_before_anybody_saw_its_first_attempt_is_still_seen_running() -> None:
+    queued = replace(JOB, state=JobState.QUEUED)
+    after = states.observe(queued, Observation(state=JobState.RUNNING, attempt=2), START).job
+    assert (after.state, after.attempt) == (JobState.RUNNING, 2)
 
 
 def test_a_state_that_is_not_known_here_changes_nothing_but_what_it_tells() -> None:
@@ -128,7 +160,7 @@ def test_a_job_that_passed_its_budget_ends_with_that_reason() -> None:
 
 
 def test_a_paused_job_goes_on_only_when_asked_or_seen_running() -> None:
-    pausing = states.request_pause(replace(JOB, state=JobState.RUNNING)).job
+    pausing = states.request_pause(replace(JOB, state=JobState.RUNNING, platform_job_id="remote-1")).job
     assert states.observe(pausing, Observation(state=JobState.RUNNING), START).job.state is JobState.PAUSING
     paused = states.observe(pausing, Observation(state=JobState.PAUSED), START).job
     assert paused.state is JobState.PAUSED
@@ -147,8 +179,8 @@ def test_pausing_what_does_not_run_says_why_not(state: JobState) -> None:
 
 
 def test_a_refused_pause_leaves_a_job_that_still_waits_waiting() -> None:
-    waiting = replace(JOB, state=JobState.QUEUED)
+    waiting = replace(JOB, state=JobState.QUEUED, platform_job_id="remote-1")
     refused = states.refuse_wish(states.request_pause(waiting).job, "no")
     assert refused.job.state is JobState.QUEUED
-    training = replace(JOB, state=JobState.RUNNING, started_at=START)
+    training = replace(waiting, state=JobState.RUNNING, started_at=START)
     assert states.refuse_wish(states.request_pause(training).job, "no").job.state is JobState.RUNNING

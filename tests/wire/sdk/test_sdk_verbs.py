@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from math import inf, isnan, nan
 from typing import Any, ClassVar
 
+import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
 from connector_sdk import FieldViolation, MetricPoint, ModelInfo, SubmitRequest
 from connector_sdk.testing import ConnectorHarness
-from connectors.base import JobObservation, JobStatus, PricingInfo, Resource, ResourceType, TrainingConfig
+from connectors.base import JobObservation, JobStatus, ListedJob, PricingInfo, Resource, ResourceType, TrainingConfig
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1 import job_state_pb2, resource_pb2
 from tests.support.sdk.required_connector import PlainConnector
@@ -39,6 +40,16 @@ class RichConnector(PlainConnector):
 
     async def find_job(self, submission_token: str) -> str | None:
         return "found" if submission_token == "known" else None
+
+    async def list_jobs(self, cursor: str) -> tuple[list[ListedJob], str]:
+        if cursor == "endless":
+            return [ListedJob(job_id=str(number), submission_token="t", status="running") for number in range(1001)], ""
+        made = datetime(2026, 1, 2, tzinfo=UTC)
+        price = PricingInfo(hourly_rate=1.5)
+        job = ListedJob(
+            job_id="m-1", submission_token="t-1", status="running", created_at=made, resource_id="a", price=price
+        )
+        return ([], "next") if not cursor else ([job], "")
 
     async def check_config(self, config: TrainingConfig) -> list[FieldViolation]:
         return [FieldViolation(field="rank", description="too high")] if config.rank > 64 else []
@@ -92,6 +103,7 @@ async def test_describe_says_what_the_author_wrote() -> None:
         "search_models",
         "get_model_metadata",
         "find_job",
+        "list_jobs",
         "batch_get_job_status",
         "dry_run",
     }
@@ -101,6 +113,21 @@ async def test_describe_says_what_the_author_wrote() -> None:
     assert said.credentials_schema["required"] == ["api_key"]
     assert said.credentials_schema["properties"]["api_key"]["secret"] is True  # type: ignore[index]
     assert said.options_schema["properties"] == {"image": {"type": "string"}}
+
+
+async def test_a_list_of_jobs_comes_in_pages_with_tokens_prices_and_times() -> None:
+    async with ConnectorHarness(RichConnector) as harness:
+        await harness.connect({"api_key": "key-1"})
+        first = await harness.stub.ListJobs(pb.ListJobsRequest(connection_id="c1"), timeout=SECONDS)
+        assert (list(first.jobs), first.next_cursor) == ([], "next")
+        rest = await harness.stub.ListJobs(pb.ListJobsRequest(connection_id="c1", cursor="next"), timeout=SECONDS)
+        (job,) = rest.jobs
+        with pytest.raises(grpc.aio.AioRpcError, match="1000 jobs"):
+            await harness.stub.ListJobs(pb.ListJobsRequest(connection_id="c1", cursor="endless"), timeout=SECONDS)
+    assert (job.platform_job_id, job.submission_token, job.resource_id) == ("m-1", "t-1", "a")
+    assert (job.observation.state, job.price.amount_micros) == (job_state_pb2.JOB_STATE_RUNNING, 1_500_000)
+    assert job.created_at.ToDatetime(UTC) == datetime(2026, 1, 2, tzinfo=UTC)
+    assert rest.next_cursor == ""
 
 
 async def test_a_connector_of_the_guide_alone_declares_no_capability() -> None:

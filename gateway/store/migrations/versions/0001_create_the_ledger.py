@@ -94,6 +94,8 @@ def upgrade() -> None:
         sa.Column("last_log_seq", sa.BigInteger(), nullable=False),
         sa.Column("is_log_open", sa.Integer(), nullable=False),
         sa.Column("metrics_cursor", sa.Text(), nullable=False),
+        sa.Column("holds", sa.Text(), nullable=False),
+        sa.Column("tokens", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("request_id"),
         sa.UniqueConstraint("submission_token"),
@@ -104,6 +106,11 @@ def upgrade() -> None:
         batch_op.create_index("jobs_by_open_log", ["is_log_open"], unique=False)
         batch_op.create_index("jobs_by_state", ["state"], unique=False)
 
+    op.create_table(
+        "ledger_identity",
+        sa.Column("id", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
     op.create_table(
         "metrics",
         sa.Column("job_id", sa.String(length=64), nullable=False),

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from peftstudio.job.v1 import artifact_pb2 as _artifact_pb2
@@ -515,6 +516,108 @@ class FindJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindJobResponse: _TypeAlias = FindJobResponse  # noqa: Y015
+
+@_typing.final
+class ListJobsRequest(_message.Message):
+    """List jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    cursor: _builtins.str
+    """Cursor of the page before; empty = the first page."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "cursor", b"cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
+
+@_typing.final
+class ListedJob(_message.Message):
+    """A job that the platform has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATFORM_JOB_ID_FIELD_NUMBER: _builtins.int
+    SUBMISSION_TOKEN_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    OBSERVATION_FIELD_NUMBER: _builtins.int
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    platform_job_id: _builtins.str
+    """The platform's id of the job."""
+    submission_token: _builtins.str
+    """The token that it was submitted under, as it was given to SubmitJob; empty = it carries none."""
+    resource_id: _builtins.str
+    """The machine that it runs on; empty = not told."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When the platform made it; absent = not told."""
+
+    @_builtins.property
+    def observation(self) -> _job_state_pb2.JobObservation:
+        """The job as it is now."""
+
+    @_builtins.property
+    def price(self) -> _resource_pb2.Price:
+        """What it costs; absent = the price of its machine."""
+
+    def __init__(
+        self,
+        *,
+        platform_job_id: _builtins.str = ...,
+        submission_token: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        observation: _job_state_pb2.JobObservation | None = ...,
+        resource_id: _builtins.str = ...,
+        price: _resource_pb2.Price | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "observation", b"observation", "price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "observation", b"observation", "platform_job_id", b"platform_job_id", "price", b"price", "resource_id", b"resource_id", "submission_token", b"submission_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListedJob: _TypeAlias = ListedJob  # noqa: Y015
+
+@_typing.final
+class ListJobsResponse(_message.Message):
+    """A page of jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    next_cursor: _builtins.str
+    """Cursor of the next page; empty = this is the last."""
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedJob]:
+        """The jobs, in any order, at most 1000; those that have ended may be left out."""
+
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[Global___ListedJob] | None = ...,
+        next_cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_cursor", b"next_cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
 
 @_typing.final
 class GetJobStatusRequest(_message.Message):

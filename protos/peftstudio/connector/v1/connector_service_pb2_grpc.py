@@ -66,6 +66,11 @@ class ConnectorServiceStub(object):
                 request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.FindJobRequest.SerializeToString,
                 response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.FindJobResponse.FromString,
                 _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/peftstudio.connector.v1.ConnectorService/ListJobs',
+                request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
         self.GetJobStatus = channel.unary_unary(
                 '/peftstudio.connector.v1.ConnectorService/GetJobStatus',
                 request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetJobStatusRequest.SerializeToString,
@@ -185,6 +190,13 @@ class ConnectorServiceServicer(object):
 
     def FindJob(self, request, context):
         """Find the job that was submitted under a token. Capability: find_job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """List the jobs that carry a submission token and have not ended, whoever submitted them. Capability: list_jobs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -327,6 +339,11 @@ def add_ConnectorServiceServicer_to_server(servicer, server):
                     servicer.FindJob,
                     request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.FindJobRequest.FromString,
                     response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.FindJobResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.ListJobsRequest.FromString,
+                    response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.ListJobsResponse.SerializeToString,
             ),
             'GetJobStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJobStatus,
@@ -568,6 +585,33 @@ class ConnectorService(object):
             '/peftstudio.connector.v1.ConnectorService/FindJob',
             peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.FindJobRequest.SerializeToString,
             peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.FindJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.connector.v1.ConnectorService/ListJobs',
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.ListJobsRequest.SerializeToString,
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.ListJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

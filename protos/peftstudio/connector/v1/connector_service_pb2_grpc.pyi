@@ -47,6 +47,8 @@ class ConnectorServiceStub:
     """Start a job on the platform."""
     FindJob: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.FindJobRequest, _connector_service_pb2.FindJobResponse]
     """Find the job that was submitted under a token. Capability: find_job."""
+    ListJobs: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.ListJobsRequest, _connector_service_pb2.ListJobsResponse]
+    """List the jobs that carry a submission token and have not ended, whoever submitted them. Capability: list_jobs."""
     GetJobStatus: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.GetJobStatusRequest, _connector_service_pb2.GetJobStatusResponse]
     """Look at one job."""
     BatchGetJobStatus: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.BatchGetJobStatusRequest, _connector_service_pb2.BatchGetJobStatusResponse]
@@ -97,6 +99,8 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
     """Start a job on the platform."""
     FindJob: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.FindJobRequest, _connector_service_pb2.FindJobResponse]  # type: ignore[assignment]
     """Find the job that was submitted under a token. Capability: find_job."""
+    ListJobs: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.ListJobsRequest, _connector_service_pb2.ListJobsResponse]  # type: ignore[assignment]
+    """List the jobs that carry a submission token and have not ended, whoever submitted them. Capability: list_jobs."""
     GetJobStatus: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.GetJobStatusRequest, _connector_service_pb2.GetJobStatusResponse]  # type: ignore[assignment]
     """Look at one job."""
     BatchGetJobStatus: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.BatchGetJobStatusRequest, _connector_service_pb2.BatchGetJobStatusResponse]  # type: ignore[assignment]
@@ -180,6 +184,14 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connector_service_pb2.FindJobResponse, _abc.Awaitable[_connector_service_pb2.FindJobResponse]]:
         """Find the job that was submitted under a token. Capability: find_job."""
+
+    @_abc_1.abstractmethod
+    def ListJobs(
+        self,
+        request: _connector_service_pb2.ListJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.ListJobsResponse, _abc.Awaitable[_connector_service_pb2.ListJobsResponse]]:
+        """List the jobs that carry a submission token and have not ended, whoever submitted them. Capability: list_jobs."""
 
     @_abc_1.abstractmethod
     def GetJobStatus(

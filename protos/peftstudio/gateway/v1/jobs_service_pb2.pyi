@@ -66,22 +66,28 @@ class JobCost(_message.Message):
     AMOUNT_MICROS_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     NOT_PRICED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     amount_micros: _builtins.int
     """Amount in millionths of the currency; 0 with `not_priced` means that nobody charges."""
     currency: _builtins.str
     """ISO 4217 code of the currency; empty = not priced."""
     not_priced: _builtins.bool
     """True where the platform does not charge."""
+    @_builtins.property
+    def held(self) -> _duration_pb2.Duration:
+        """Time during which something that may cost money was held: what a price by time is counted from."""
+
     def __init__(
         self,
         *,
         amount_micros: _builtins.int = ...,
         currency: _builtins.str = ...,
         not_priced: _builtins.bool = ...,
+        held: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_micros", b"amount_micros", "currency", b"currency", "not_priced", b"not_priced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_micros", b"amount_micros", "currency", b"currency", "held", b"held", "not_priced", b"not_priced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -934,7 +940,7 @@ class GetMetricsRequest(_message.Message):
     from_step: _builtins.int
     """Only from this step on."""
     max_points: _builtins.int
-    """At most so many points per name, evenly chosen, first and last kept; 0 = 1000."""
+    """At most so many points per name: the first, the last, and the extremes in between; 0 = 1000."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these names; empty = all."""
@@ -1144,3 +1150,193 @@ class ListJobEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListJobEventsResponse: _TypeAlias = ListJobEventsResponse  # noqa: Y015
+
+@_typing.final
+class Orphan(_message.Message):
+    """A remote job that this gateway submitted and does not follow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_JOB_ID_FIELD_NUMBER: _builtins.int
+    SUBMISSION_TOKEN_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection that it was found through."""
+    platform_job_id: _builtins.str
+    """The platform's id of the job."""
+    submission_token: _builtins.str
+    """The token that it was submitted under."""
+    job_id: _builtins.str
+    """The job of this gateway that was submitted under the token and ended without it; empty = there is none."""
+    why: _builtins.str
+    """Why it is one, for people."""
+    state: _job_state_pb2.JobState.ValueType
+    """State that the platform reports."""
+    resource_id: _builtins.str
+    """The machine that it runs on; empty = not told."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When the platform made it; absent = not told."""
+
+    @_builtins.property
+    def price(self) -> _resource_pb2.Price:
+        """What the machine costs; absent = not known."""
+
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        platform_job_id: _builtins.str = ...,
+        submission_token: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        why: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        state: _job_state_pb2.JobState.ValueType = ...,
+        resource_id: _builtins.str = ...,
+        price: _resource_pb2.Price | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "created_at", b"created_at", "job_id", b"job_id", "platform_job_id", b"platform_job_id", "price", b"price", "resource_id", b"resource_id", "state", b"state", "submission_token", b"submission_token", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Orphan: _TypeAlias = Orphan  # noqa: Y015
+
+@_typing.final
+class OrphanError(_message.Message):
+    """A connection that could not be asked for orphans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    reason: _builtins.str
+    """Reason, as in ErrorInfo; UNSUPPORTED = its connector cannot list jobs."""
+    message: _builtins.str
+    """One sentence for people."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrphanError: _TypeAlias = OrphanError  # noqa: Y015
+
+@_typing.final
+class ListOrphansRequest(_message.Message):
+    """Ask for orphans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """Only those of this connection (id or name); empty = of all."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrphansRequest: _TypeAlias = ListOrphansRequest  # noqa: Y015
+
+@_typing.final
+class ListOrphansResponse(_message.Message):
+    """The orphans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORPHANS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orphans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Orphan]:
+        """Those that were found, by connection and oldest first."""
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrphanError]:
+        """Connections that could not be asked."""
+
+    def __init__(
+        self,
+        *,
+        orphans: _abc.Iterable[Global___Orphan] | None = ...,
+        errors: _abc.Iterable[Global___OrphanError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "orphans", b"orphans"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrphansResponse: _TypeAlias = ListOrphansResponse  # noqa: Y015
+
+@_typing.final
+class EndOrphanRequest(_message.Message):
+    """End an orphan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_JOB_ID_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection (id or name); empty = whichever has it."""
+    platform_job_id: _builtins.str
+    """Required. The platform's id of the job."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        platform_job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "platform_job_id", b"platform_job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndOrphanRequest: _TypeAlias = EndOrphanRequest  # noqa: Y015
+
+@_typing.final
+class EndOrphanResponse(_message.Message):
+    """The platform was told to end it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORPHAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orphan(self) -> Global___Orphan:
+        """The orphan as it was before."""
+
+    def __init__(
+        self,
+        *,
+        orphan: Global___Orphan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["orphan", b"orphan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orphan", b"orphan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndOrphanResponse: _TypeAlias = EndOrphanResponse  # noqa: Y015

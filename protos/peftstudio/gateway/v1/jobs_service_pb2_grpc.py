@@ -95,6 +95,16 @@ class JobsServiceStub(object):
                 request_serializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListJobEventsRequest.SerializeToString,
                 response_deserializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListJobEventsResponse.FromString,
                 _registered_method=True)
+        self.ListOrphans = channel.unary_unary(
+                '/peftstudio.gateway.v1.JobsService/ListOrphans',
+                request_serializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListOrphansRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListOrphansResponse.FromString,
+                _registered_method=True)
+        self.EndOrphan = channel.unary_unary(
+                '/peftstudio.gateway.v1.JobsService/EndOrphan',
+                request_serializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.EndOrphanRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.EndOrphanResponse.FromString,
+                _registered_method=True)
 
 
 class JobsServiceServicer(object):
@@ -185,6 +195,20 @@ class JobsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOrphans(self, request, context):
+        """Ask platforms for remote jobs that this gateway submitted and does not follow: they may cost money for nobody.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndOrphan(self, request, context):
+        """End a remote job that this gateway submitted and does not follow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +271,16 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.ListJobEvents,
                     request_deserializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListJobEventsRequest.FromString,
                     response_serializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListJobEventsResponse.SerializeToString,
+            ),
+            'ListOrphans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrphans,
+                    request_deserializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListOrphansRequest.FromString,
+                    response_serializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListOrphansResponse.SerializeToString,
+            ),
+            'EndOrphan': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndOrphan,
+                    request_deserializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.EndOrphanRequest.FromString,
+                    response_serializer=peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.EndOrphanResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -574,6 +608,60 @@ class JobsService(object):
             '/peftstudio.gateway.v1.JobsService/ListJobEvents',
             peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListJobEventsRequest.SerializeToString,
             peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListJobEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrphans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.gateway.v1.JobsService/ListOrphans',
+            peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListOrphansRequest.SerializeToString,
+            peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.ListOrphansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndOrphan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.gateway.v1.JobsService/EndOrphan',
+            peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.EndOrphanRequest.SerializeToString,
+            peftstudio_dot_gateway_dot_v1_dot_jobs__service__pb2.EndOrphanResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,10 @@ class JobsServiceStub:
     """Send a job's metrics and progress as they come, until the job ends."""
     ListJobEvents: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]
     """List what happened to a job, oldest first."""
+    ListOrphans: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.ListOrphansRequest, _jobs_service_pb2.ListOrphansResponse]
+    """Ask platforms for remote jobs that this gateway submitted and does not follow: they may cost money for nobody."""
+    EndOrphan: _grpc.UnaryUnaryMultiCallable[_jobs_service_pb2.EndOrphanRequest, _jobs_service_pb2.EndOrphanResponse]
+    """End a remote job that this gateway submitted and does not follow."""
 
 @_typing.type_check_only
 class JobsServiceAsyncStub(JobsServiceStub):
@@ -87,6 +91,10 @@ class JobsServiceAsyncStub(JobsServiceStub):
     """Send a job's metrics and progress as they come, until the job ends."""
     ListJobEvents: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListJobEventsRequest, _jobs_service_pb2.ListJobEventsResponse]  # type: ignore[assignment]
     """List what happened to a job, oldest first."""
+    ListOrphans: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.ListOrphansRequest, _jobs_service_pb2.ListOrphansResponse]  # type: ignore[assignment]
+    """Ask platforms for remote jobs that this gateway submitted and does not follow: they may cost money for nobody."""
+    EndOrphan: _aio.UnaryUnaryMultiCallable[_jobs_service_pb2.EndOrphanRequest, _jobs_service_pb2.EndOrphanResponse]  # type: ignore[assignment]
+    """End a remote job that this gateway submitted and does not follow."""
 
 class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Training jobs on any platform."""
@@ -186,5 +194,21 @@ class JobsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_service_pb2.ListJobEventsResponse, _abc.Awaitable[_jobs_service_pb2.ListJobEventsResponse]]:
         """List what happened to a job, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListOrphans(
+        self,
+        request: _jobs_service_pb2.ListOrphansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_service_pb2.ListOrphansResponse, _abc.Awaitable[_jobs_service_pb2.ListOrphansResponse]]:
+        """Ask platforms for remote jobs that this gateway submitted and does not follow: they may cost money for nobody."""
+
+    @_abc_1.abstractmethod
+    def EndOrphan(
+        self,
+        request: _jobs_service_pb2.EndOrphanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_service_pb2.EndOrphanResponse, _abc.Awaitable[_jobs_service_pb2.EndOrphanResponse]]:
+        """End a remote job that this gateway submitted and does not follow."""
 
 def add_JobsServiceServicer_to_server(servicer: JobsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,6 +29,7 @@ class Metric(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    NOT_FINITE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as trainers spell it: loss, eval_loss, learning_rate, grad_norm, …."""
     step: _builtins.int
@@ -39,6 +40,8 @@ class Metric(_message.Message):
     """The value; NaN and infinities are kept."""
     attempt: _builtins.int
     """Attempt that measured it, from 1."""
+    not_finite: _builtins.bool
+    """Whether the value is NaN or infinite, for clients whose JSON has no such numbers. Set by the gateway."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was measured."""
@@ -52,10 +55,11 @@ class Metric(_message.Message):
         value: _builtins.float = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         attempt: _builtins.int = ...,
+        not_finite: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "name", b"name", "step", b"step", "time", b"time", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "name", b"name", "not_finite", b"not_finite", "step", b"step", "time", b"time", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
