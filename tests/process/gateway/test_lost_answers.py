@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 
 
 # F13
-@pytest.mark.parametrize("connector", ["lab", "findable", "unsafe"])
+@pytest.mark.parametrize("connector", ["lab", "findable-lab", "careless-lab"])
 async def test_a_connector_that_dies_behind_a_submission_rents_one_machine(
     gateway: GatewayProcess, connector: str
 ) -> None:
@@ -30,7 +30,7 @@ async def test_a_connector_that_dies_behind_a_submission_rents_one_machine(
             answer = await stubs.jobs.SubmitJob(request, timeout=30)
             jobs.append(await ended(stubs, answer.job.id))
         assert len(notes(gateway, "submitted", connector)) == 3
-        if connector == "unsafe":
+        if connector == "careless-lab":
             assert (jobs[1].state, jobs[1].reason) == (JOB_STATE_FAILED, JOB_REASON_SUBMIT_AMBIGUOUS)
             assert "end it there if it runs" in jobs[1].message
         else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.support.plugins.lab_connector import LabConnector
 
 
-class UnsafeConnector(LabConnector):
+class CarelessLabConnector(LabConnector):
     """Knows no tokens."""
 
-    name = "unsafe"
+    name = "careless-lab"
     submit_safety = "none"

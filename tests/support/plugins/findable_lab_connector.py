@@ -5,10 +5,10 @@ from __future__ import annotations
 from tests.support.plugins.lab_connector import LabConnector
 
 
-class FindableConnector(LabConnector):
+class FindableLabConnector(LabConnector):
     """Finds jobs by their tokens."""
 
-    name = "findable"
+    name = "findable-lab"
     submit_safety = "findable"
 
     async def find_job(self, submission_token: str) -> str | None:
