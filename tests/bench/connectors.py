@@ -23,8 +23,18 @@ EIGHT = [f"lab{number}" for number in range(1, 9)]
 CALLS = 300
 
 
-async def start_of_eight(rounds: int) -> Row:
-    """Start eight connectors at once, beside eight interpreters that import what every connector must."""
+IMPORT = "import grpc.aio, pydantic"
+"""What every connector imports; pydantic loads most of itself only with the first model."""
+LEAST = f"""{IMPORT}
+from peftstudio.connector.v1 import connector_service_pb2_grpc
+class Model(pydantic.BaseModel):
+    name: str
+"""
+"""The least that a connector in Python is made of: one model, and the contract."""
+
+
+async def start_of_eight(rounds: int, program: str, what: str) -> Row:
+    """Start eight connectors at once, beside eight bare interpreters that run a program."""
     async with laboratories(EIGHT) as (_, stubs):
 
         async def ours() -> float:
@@ -36,13 +46,13 @@ async def start_of_eight(rounds: int) -> Row:
             return await seconds(asyncio.gather(*(_restart(stubs, name) for name in EIGHT)))
 
         async def bare() -> float:
-            return await seconds(asyncio.gather(*(_import() for _ in EIGHT)))
+            return await seconds(asyncio.gather(*(_run(program) for _ in EIGHT)))
 
         pairs = await in_turns(ours, bare, rounds)
     return Row(
         "eight connectors start at once",
         f"{statistics.median(pairs.ours):.2f} s",
-        f"{statistics.median(pairs.base):.2f} s (eight bare interpreters)",
+        f"{statistics.median(pairs.base):.2f} s (eight interpreters with {what})",
         pairs.ratio,
         1.5,
         pairs.noise,
@@ -133,6 +143,6 @@ async def _newer(stubs: Stubs, name: str, generation: int) -> None:
         assert time.monotonic() < deadline
 
 
-async def _import() -> None:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import grpc.aio, pydantic")
+async def _run(program: str) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     await process.wait()
