@@ -128,18 +128,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
     stack.push_async_callback(files.uploads.close)
 
     logs, orders = LogStore(data / "logs"), Orders(files.datasets)
-    tracker = Tracker(
-        Surroundings(
-            ledger=ledger,
-            submitter=Submitter(ledger, accounts, orders, clock),
-            platforms=accounts,
-            logs=logs,
-            clock=clock,
-            secrets=_secrets(connections),
-            list_artifacts=files.artifacts.list,
-            note_rejected=_note_rejected(connections),
-        )
-    )
+    tracker = Tracker(_surroundings(ledger, accounts, connections, orders, logs, files.artifacts, clock))
     tracker.start(left_open)
     stack.push_async_callback(tracker.stop)
     jobs = Jobs(
@@ -158,6 +147,27 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
         jobs=JobsServicer(jobs, JobLogs(jobs, logs), JobMetrics(jobs), orphans, connections, clock),
         artifacts=ArtifactsServicer(files.artifacts, files.uploads, files.datasets),
         catalog=CatalogServicer(catalog),
+    )
+
+
+def _surroundings(
+    ledger: Ledger,
+    accounts: Accounts,
+    connections: Connections,
+    orders: Orders,
+    logs: LogStore,
+    artifacts: Artifacts,
+    clock: Clock,
+) -> Surroundings:
+    return Surroundings(
+        ledger=ledger,
+        submitter=Submitter(ledger, accounts, orders, clock),
+        platforms=accounts,
+        logs=logs,
+        clock=clock,
+        secrets=_secrets(connections),
+        list_artifacts=artifacts.list,
+        note_rejected=_note_rejected(connections),
     )
 
 
