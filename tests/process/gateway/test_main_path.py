@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2
 
@@ -235,6 +236,16 @@ async def test_prices_of_all_connections_are_compared_with_an_estimate(gateway: 
 async def test_credentials_are_nowhere_to_be_found(gateway: GatewayProcess) -> None:
     async with laboratory(gateway) as stubs:
         await ended(stubs, await submit(stubs))
+        processes = [psutil.Process(gateway.pid), *psutil.Process(gateway.pid).children(recursive=True)]
+        assert await connector_pid(stubs) in {process.pid for process in processes}
+        for process in processes:
+            assert "canary-77a1b2" not in f"{process.environ()} {process.cmdline()}"
+        wrong = connections_service_pb2.ConnectRequest(
+            connector_id="lab", name="again", credentials={"key": "canary-77a1b2"}
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stubs.connections.Connect(wrong, timeout=30)
+        assert "canary-77a1b2" not in f"{refused.value.details()} {refused.value.trailing_metadata()}"
     await gateway.stop()
     kept = [path for path in gateway.data_dir.rglob("*") if path.is_file()]
     assert kept
