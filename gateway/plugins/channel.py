@@ -53,7 +53,7 @@ def open_remote_channel(elsewhere: Elsewhere) -> grpc.aio.Channel:
         Unusable: Its settings are wrong.
 
     """
-    options = {**CHANNEL_OPTIONS, "grpc.max_reconnect_backoff_ms": 30_000}
+    options = {**CHANNEL_OPTIONS, "grpc.max_reconnect_backoff_ms": 10_000}
     del options["grpc.default_authority"]
     if elsewhere.server_name:
         options["grpc.ssl_target_name_override"] = elsewhere.server_name

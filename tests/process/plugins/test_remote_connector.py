@@ -188,12 +188,13 @@ async def test_a_remote_connector_is_used_over_tls_like_any_other(remote: Remote
     assert remote.end() == 0
 
 
+@pytest.mark.timeout(300)
 async def test_a_remote_connector_that_dies_and_comes_back_loses_no_line(remote: Remote) -> None:
     remote.start(*served(remote.tmp_path))
     async with gateway(remote.tmp_path, remote.entry(tls=tls(remote.tmp_path, "ca"))) as stubs:
         await connect(stubs)
         job_id = await submit(stubs, lines=3000, pace=600)
-        following = asyncio.create_task(follow(stubs, job_id))
+        following = asyncio.create_task(follow(stubs, job_id, seconds=200))
         remote.end(signal.SIGKILL)
 
         async def is_away() -> bool:
