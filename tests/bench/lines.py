@@ -1,0 +1,141 @@
+"""Log lines: to one follower while the author yields them one at a time, and to a hundred followers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from grpc import aio
+
+from peftstudio.gateway.v1 import jobs_service_pb2 as jobs
+from tests.bench.gateways import connect, laboratories
+from tests.bench.measure import Row, in_turns_of, seconds
+from tests.bench.peers import line_server
+from tests.bench.peers.direct import Endpoint, Metadata
+from tests.bench.peers.fronts import missing, nginx
+from tests.bench.peers.program import free_port, program
+from tests.process.gateway.conftest import ended, submit
+
+LIVE_LINES = 100_000
+SLOW_LINES = 10_000
+"""One line a message is twenty times slower."""
+SHARED_LINES = 20_000
+FOLLOWERS = 100
+CHANNELS = 4
+STREAM_LOGS = "/peftstudio.gateway.v1.JobsService/StreamLogs"
+
+Rate = Callable[[], Awaitable[float]]
+
+
+async def log_lines(rounds: int) -> list[Row]:
+    """Follow logs through the gateway and through nginx, in turns; rates are lines a second, over all followers."""
+    async with AsyncExitStack() as stack:
+        gateway, stubs = await stack.enter_async_context(laboratories([]))
+        await connect(stubs, "lab")
+        metadata = (("authorization", f"Bearer {gateway.token}"),)
+        channels = [
+            await stack.enter_async_context(aio.insecure_channel(str(gateway.endpoint["address"]), options=_own(number)))
+            for number in range(CHANNELS)
+        ]
+        stored = await submit(stubs, lines=SHARED_LINES)
+        await ended(stubs, stored)
+
+        async def live() -> float:
+            job = await submit(stubs, lines=LIVE_LINES)
+            rate = LIVE_LINES / await seconds(_drain(channels[0], STREAM_LOGS, _request(job), metadata))
+            await ended(stubs, job)
+            return rate
+
+        async def shared() -> float:
+            return FOLLOWERS * SHARED_LINES / await seconds(_crowd(channels, STREAM_LOGS, _request(stored), metadata))
+
+        ways: dict[str, Rate] = {"live": live, "shared": shared}
+        if not missing("nginx"):
+            ways["single live"] = await _through_nginx(stack, SLOW_LINES, 1, 1)
+            ways["single shared"] = await _through_nginx(stack, SLOW_LINES // 50, 1, FOLLOWERS)
+            ways["batch shared"] = await _through_nginx(stack, SHARED_LINES, 300, FOLLOWERS)
+        ways["direct"] = await _direct(stack)
+        found = await in_turns_of(ways, rounds)
+    return _rows(found)
+
+
+def _rows(found: dict[str, list[float]]) -> list[Row]:
+    live, shared = found["live"], found["shared"]
+    rate = statistics.median(live)
+    rows = [
+        Row("log lines while the author yields them", f"{rate:,.0f} lines/s", value=rate, least=300_000),
+        _beside("log lines, batched, from a bare server", found["direct"], live, "through the gateway", None),
+    ]
+    if "single live" in found:
+        one, three_hundred = "nginx, one line a message", "nginx, 300 lines a message"
+        rows += [
+            _beside("log lines to one follower", live, found["single live"], one, 20.0),
+            _beside(f"log lines to {FOLLOWERS} followers", shared, found["batch shared"], three_hundred, 5.0),
+            _beside(f"log lines to {FOLLOWERS} followers", shared, found["single shared"], one, 100.0),
+        ]
+    return rows
+
+
+def _beside(measure: str, ours: list[float], base: list[float], what: str, goal: float | None) -> Row:
+    return Row.of_rates(measure, ours, base, what, goal, "lines/s")
+
+
+async def _direct(stack: AsyncExitStack) -> Rate:
+    return await _rate(stack, await stack.enter_async_context(_lines(LIVE_LINES, 300)), LIVE_LINES, 1)
+
+
+async def _through_nginx(stack: AsyncExitStack, lines: int, per_message: int, followers: int) -> Rate:
+    behind = await stack.enter_async_context(_lines(lines, per_message))
+    return await _rate(stack, await stack.enter_async_context(nginx(behind)), lines, followers)
+
+
+async def _rate(stack: AsyncExitStack, place: Endpoint, lines: int, followers: int) -> Rate:
+    channels = [
+        await stack.enter_async_context(aio.insecure_channel(place.address, options=_own(number)))
+        for number in range(min(CHANNELS, followers))
+    ]
+
+    async def rate() -> float:
+        crowd = _crowd(channels, line_server.METHOD, b"", (), followers)
+        return followers * lines / await seconds(crowd)
+
+    return rate
+
+
+@asynccontextmanager
+async def _lines(lines: int, per_message: int) -> AsyncIterator[Endpoint]:
+    with TemporaryDirectory(prefix="peft-bench-") as name:
+        port = free_port()
+        command = [sys.executable, str(Path(line_server.__file__)), str(port), str(lines), str(per_message)]
+        async with program(command, port, Path(name)):
+            yield Endpoint(port)
+
+
+async def _crowd(
+    channels: list[aio.Channel], method: str, request: bytes, metadata: Metadata, followers: int = FOLLOWERS
+) -> None:
+    await asyncio.gather(
+        *(_drain(channels[number % len(channels)], method, request, metadata) for number in range(followers))
+    )
+
+
+async def _drain(channel: aio.Channel, method: str, request: bytes, metadata: Metadata) -> None:
+    """Read a stream to its end without decoding it: what a client does with the lines is not what is measured."""
+    received = 0
+    async for message in channel.unary_stream(method)(request, metadata=metadata, timeout=120):
+        received += len(message)
+    assert received
+
+
+def _request(job_id: str) -> bytes:
+    return jobs.StreamLogsRequest(job_id=job_id, follow=True).SerializeToString()
+
+
+def _own(number: int) -> list[tuple[str, int]]:
+    """Options that give each channel a connection of its own."""
+    return [("grpc.use_local_subchannel_pool", 1), ("peft.channel", number)]

@@ -1,0 +1,1 @@
+"""What people would put in the gateway's place, run beside it in the same measurement."""
