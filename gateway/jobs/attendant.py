@@ -88,7 +88,7 @@ class Attendant:
                 if job_log.ending is None:
                     job_log.finish(Ending(job.state, is_complete))
                 if job.is_log_open:
-                    await self._around.ledger.close_log(job.id, job_log.segment.mark.last_seq)
+                    await self._around.ledger.close_log(job.id, job_log.segments.mark.last_seq)
             finally:
                 job_log.is_live = False
 
@@ -148,7 +148,7 @@ class Attendant:
             log.info("artifacts not listed", job_id=self._job_id, error=str(error))
 
     async def _announce(self, seen: Observation, job_log: JobLog, *, is_drained: bool) -> Job:
-        last_seq = job_log.segment.mark.last_seq
+        last_seq = job_log.segments.mark.last_seq
 
         def apply(now: Job) -> Step:
             step = states.observe(now, seen, self._around.clock.now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,7 +136,7 @@ class FakePlatform:
         """Take note."""
         self._arrive("resume")
 
-    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Give an empty log."""
         self._arrive("logs")
         yield SourceBatch([], "", True)
