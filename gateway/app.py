@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -43,6 +44,7 @@ from gateway.jobs.orphans import Orphans
 from gateway.jobs.service import Jobs
 from gateway.jobs.submitter import Submitter
 from gateway.jobs.tracker import Tracker
+from gateway.logs.retention import Retention
 from gateway.logs.store import LogStore
 from gateway.plugins.directory import Connectors
 from gateway.plugins.discovery import Finder
@@ -127,7 +129,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
     stack.push_async_callback(files.artifacts.close)
     stack.push_async_callback(files.uploads.close)
 
-    logs, orders = LogStore(data / "logs"), Orders(files.datasets)
+    logs, orders = _logs(settings, stack, clock), Orders(files.datasets)
     tracker = Tracker(_surroundings(ledger, accounts, connections, orders, logs, files.artifacts, clock))
     tracker.start(left_open)
     stack.push_async_callback(tracker.stop)
@@ -179,6 +181,14 @@ def _orphans(
     )
     stack.push_async_callback(_ended, asyncio.create_task(orphans.run()))
     return JobOrphans(orphans, connections)
+
+
+def _logs(settings: Settings, stack: AsyncExitStack, clock: Clock) -> LogStore:
+    logs = LogStore(settings.data_dir / "logs", settings.job_log_bytes)
+    max_age = timedelta(days=settings.job_log_days)
+    retention = Retention(logs, clock, max_bytes=settings.job_logs_bytes, max_age=max_age)
+    stack.push_async_callback(_ended, asyncio.create_task(retention.run()))
+    return logs
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

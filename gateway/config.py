@@ -38,6 +38,12 @@ class Settings(BaseModel):
     """PEM file with the certificate's private key."""
     cache_bytes: Annotated[int, Field(ge=0)] = 50 * 1024**3
     """Disk for copies of jobs' files: thousands of adapters, or a few merged models."""
+    job_log_bytes: Annotated[int, Field(ge=0)] = 1024**3
+    """Disk for the log of one job, beyond which its oldest lines are deleted; 0 = without a limit."""
+    job_logs_bytes: Annotated[int, Field(ge=0)] = 50 * 1024**3
+    """Disk for the logs of all jobs, beyond which the oldest lines are deleted; 0 = without a limit."""
+    job_log_days: Annotated[float, Field(ge=0)] = 90
+    """Age at which lines are deleted; 0 = never."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
     integrity: Literal["show", "strict"] = "show"

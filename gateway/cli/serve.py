@@ -51,6 +51,15 @@ def serve(
     cache_gib: Annotated[
         float, typer.Option(help="Disk for copies of jobs' files; those not read for longest go first.", min=0)
     ] = 50,
+    job_log_mib: Annotated[
+        float, typer.Option(help="Disk for one job's log; its oldest lines go first; 0 = no limit.", min=0)
+    ] = 1024,
+    job_logs_gib: Annotated[
+        float, typer.Option(help="Disk for all jobs' logs; the oldest lines go first; 0 = no limit.", min=0)
+    ] = 50,
+    job_log_days: Annotated[
+        float, typer.Option(help="How long lines of jobs' logs are kept; 0 = for ever.", min=0)
+    ] = 90,
     log_level: Annotated[LogLevel, typer.Option(help="How much to tell.")] = "INFO",
     log_format: Annotated[LogFormat, typer.Option(help="How to tell it.")] = "console",
 ) -> None:
@@ -72,6 +81,9 @@ def serve(
         tls_key=tls_key,
         integrity=integrity,
         cache_bytes=int(cache_gib * 1024**3),
+        job_log_bytes=int(job_log_mib * 1024**2),
+        job_logs_bytes=int(job_logs_gib * 1024**3),
+        job_log_days=job_log_days,
         log_level=log_level,
         log_format=log_format,
     )

@@ -79,7 +79,7 @@ class Segments:
         self._max_bytes = max_bytes
         self._segment_bytes = min(max_bytes // SEGMENTS, MAX_SEGMENT_BYTES) if max_bytes else MAX_SEGMENT_BYTES
         self._bases = _found(folder)
-        self._sizes = {base: _disk_bytes(folder, base) for base in self._bases[:-1]}
+        self._sizes = {base: disk_bytes(folder, base) for base in self._bases[:-1]}
         self._open: dict[int, Segment] = {}
         self._active = self._open[self._bases[-1]] = Segment(folder, self._bases[-1])
 
@@ -199,10 +199,7 @@ class Segments:
         return len(self._bases) > 1 and sum(self._sizes.values()) + self._active.disk_bytes > self._max_bytes
 
     def _is_older(self, base: int, moment: float) -> bool:
-        try:
-            return index_path(self._folder, base).stat().st_mtime < moment
-        except FileNotFoundError:
-            return True
+        return written_at(self._folder, base) < moment
 
     def _drop_oldest(self) -> None:
         base = self._bases.pop(0)
@@ -212,13 +209,33 @@ class Segments:
         _remove(self._folder, base)
 
 
+def bases_in(folder: Path) -> list[int]:
+    """List the segments of the log in a folder, oldest first."""
+    return sorted(int(match[1] or 0) for name in os.listdir(folder) if (match := _INDEX.fullmatch(name)))
+
+
+def disk_bytes(folder: Path, base: int) -> int:
+    """Return what a segment takes on disk; 0 where it has no lines."""
+    try:
+        size = lines_path(folder, base).stat().st_size
+        return size and size + index_path(folder, base).stat().st_size
+    except OSError:
+        return 0
+
+
+def written_at(folder: Path, base: int) -> float:
+    """Return when a segment was last written to, in seconds since 1970; 0 where it is not there."""
+    try:
+        return index_path(folder, base).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _found(folder: Path) -> list[int]:
     """List the segments of a log, and remove what a crash left of others."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
+    if not folder.is_dir():
         return [0]
-    bases = sorted(int(match[1] or 0) for name in names if (match := _INDEX.fullmatch(name)))
+    bases, names = bases_in(folder), os.listdir(folder)
     while len(bases) > 1 and not _has_begun(folder, bases[-1]):
         # Only a loss of power leaves one without its beginning.
         _remove(folder, bases.pop())
@@ -238,9 +255,3 @@ def _remove(folder: Path, base: int) -> None:
     with suppress(OSError):
         index_path(folder, base).unlink(missing_ok=True)
         lines_path(folder, base).unlink(missing_ok=True)
-
-
-def _disk_bytes(folder: Path, base: int) -> int:
-    with suppress(OSError):
-        return index_path(folder, base).stat().st_size + lines_path(folder, base).stat().st_size
-    return 0
