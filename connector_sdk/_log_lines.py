@@ -38,14 +38,15 @@ async def read_log(connector: PlatformConnector, job_id: str, cursor: str) -> As
                 for entry in _of_record(record):
                     yield entry
         return
-    folder, seq = LineFolder(), 0
+    # Nobody knows which line of a log is the first that comes.
+    folder, seq, step = LineFolder(), 0, 0 if connector.log_source == "tail_only" else 1
     async with walking(connector.stream_logs(job_id)) as items:
         async for item in items:
             for text in folder.feed(item):
-                seq += 1
+                seq += step
                 yield LogEntry(_line(text, seq))
     for text in folder.finish():
-        seq += 1
+        seq += step
         yield LogEntry(_line(text, seq))
 
 

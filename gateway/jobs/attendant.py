@@ -81,10 +81,11 @@ class Attendant:
         with self._around.logs.open(self._job_id) as job_log:
             job_log.is_live = True
             try:
+                was_submitted = bool((await self._around.ledger.get(self._job_id)).platform_job_id)
                 job = await self._around.submitter.run(self._job_id)
                 is_complete = True
                 if not job.state.is_terminal or (job.platform_job_id and job_log.ending is None):
-                    job, is_complete = await self._attend(job, job_log)
+                    job, is_complete = await self._attend(job, job_log, was_submitted=was_submitted)
                 if job_log.ending is None:
                     job_log.finish(Ending(job.state, is_complete))
                 if job.is_log_open:
@@ -92,7 +93,7 @@ class Attendant:
             finally:
                 job_log.is_live = False
 
-    async def _attend(self, job: Job, job_log: JobLog) -> tuple[Job, bool]:
+    async def _attend(self, job: Job, job_log: JobLog, *, was_submitted: bool) -> tuple[Job, bool]:
         collector = Collector(
             job,
             job_log,
@@ -101,6 +102,7 @@ class Attendant:
             clock=self._around.clock,
             on_end=lambda: self._poke(job.connection_id),
             measure=self._measure,
+            is_late=was_submitted,
         )
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(collector.run())

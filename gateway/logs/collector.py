@@ -62,7 +62,9 @@ class Collector:
         clock: Clock,
         on_end: Callable[[], None],
         measure: Measure | None = None,
+        is_late: bool = False,
     ) -> None:
+        """Make the reader of a job's log; it `is_late` where the job may have run before without one."""
         self._job = job
         self._log = job_log
         self._platforms = platforms
@@ -72,6 +74,7 @@ class Collector:
         self._clock = clock
         self._on_end = on_end
         self._measure = measure
+        self._is_late = is_late
         self._is_measured = False
         """Whether the platform gives no metrics itself."""
         self._job_ended = asyncio.Event()
@@ -94,18 +97,18 @@ class Collector:
         It was where the source said that the log ended and the job had ended before that stream was opened: only
         then is it certain that no line is missing. An ended job that its platform no longer knows has no more lines.
         """
-        was_at_end = False
+        is_whole = False
         while True:
             was_over = self._job_ended.is_set()
             if await self._is_read_to_end():
                 self._on_end()
+                # Behind an end up to which nothing was missed there is nothing to miss either.
+                is_whole = is_whole or not self._gap
                 if was_over:
-                    # Between two ends there was nothing to miss.
-                    self._log.gap = "" if was_at_end else self._gap
+                    self._log.gap = "" if is_whole else self._gap
                     return True
-                was_at_end = True
             else:
-                was_at_end = False
+                is_whole = False
             if was_over and self._denials >= MAX_DENIALS:
                 return False
             await self._pause()
@@ -122,6 +125,7 @@ class Collector:
         except GatewayError as error:
             if error.reason is Reason.UNSUPPORTED:
                 return True
+            self._is_late = True
             self._is_down = error.reason is Reason.CONNECTOR_DOWN
             self._denials = self._denials + 1 if error.reason is Reason.NOT_FOUND else 0
             if error.reason in EXPIRED:
@@ -153,12 +157,11 @@ class Collector:
             return Replay(stored, self._log.segments.checks())
         if source is not LogSource.TAIL_ONLY:
             return Onward(stored)
-        if stored.is_opened:
-            return Onward(stored, TAIL_GAP)
-        # Noted first: after a crash nobody knows what came meanwhile.
         opened = replace(stored, is_opened=True)
-        self._log.segments.append([], opened)
-        return Onward(opened)
+        if not stored.is_opened:
+            # Noted first: after a crash nobody knows what came meanwhile.
+            self._log.segments.append([], opened)
+        return Onward(opened, TAIL_GAP if stored.is_opened or self._is_late else "")
 
     def _search(self, agreed: Place) -> None:
         """Look for the last stored lines in the next stream."""
