@@ -4,8 +4,8 @@ A source that goes on where it was left gives only fresh ones. One that starts a
 1. Its lines are counted, and a checksum is taken over them. At the places where earlier batches ended, it must be what
    it was then, and at the last stored line, too: what comes behind that is fresh.
 2. A last line that is now longer had been cut: it is stored again, whole, behind a gap that says so.
-3. Where a checksum differs, lines were skipped, repeated or deleted at the source. The log is read again from its first
-   line, looking for the last WINDOW stored lines in a row: what comes behind them is fresh.
+3. Where a checksum differs, or the log ends early with other lines, lines were skipped, repeated or deleted at the
+   source. It is read again, looking for the last WINDOW stored lines in a row: what comes behind them is fresh.
 4. If they are nowhere until the source has nothing more, the best match of at least FEW of them counts; else the lines
    up to the last checksum that agreed are taken as stored. A gap then says what happened, and that lines may be
    repeated behind it. So does one where the match was shorter than ENOUGH, or all of one line.
@@ -31,8 +31,8 @@ ENOUGH = 8
 FEW = 3
 """Lines in a row that are better than nothing."""
 
-CAUGHT_UP_SECONDS = 5.0
-"""Silence of a source in which something is looked for, after which it is not there."""
+CAUGHT_UP_SECONDS = 15.0
+"""Silence of a source in which something is looked for, after which it is not there: longer than a slow page takes."""
 
 
 LOST = "the log changed at its source, and its last lines are no longer there; lines may be repeated from here on"
@@ -106,6 +106,7 @@ class Replay:
         self.gap = gap
         self._stored = stored
         self._checks = {**checks, stored.source_lines: stored.digest}
+        self._recent: deque[str] = deque(maxlen=WINDOW)
 
     def take(self, texts: Sequence[str], shown: Shown, cursor: str) -> int:
         """Compare the lines that are stored already, and take the others as fresh."""
@@ -117,11 +118,23 @@ class Replay:
                 self.gap = CUT
                 break
             self.place = behind(self.place, texts[known : known + 1])
+            self._recent.append(texts[known])
             self._compare()
             known += 1
         if known < len(texts):
             self.place = behind(self.place, texts[known:], cursor)
         return known
+
+    @property
+    def missing_lines(self) -> int:
+        """How many of the stored lines did not come."""
+        return self._stored.source_lines - self.place.source_lines
+
+    @property
+    def unchecked(self) -> Sequence[str]:
+        """The last lines that came and have no checksum yet."""
+        count = self.place.source_lines - self.agreed.source_lines
+        return list(self._recent)[-count:] if count else ()
 
     def _is_cut(self, text: str) -> bool:
         stored, is_last = self._stored, self.place.source_lines + 1 == self._stored.source_lines

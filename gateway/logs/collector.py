@@ -140,6 +140,7 @@ class Collector:
         try:
             async with aclosing(stream):
                 is_end = await self._take_all(stream, way)
+            self._check_early_end(way)
         except Differs:
             self._search(way.agreed if isinstance(way, Replay) else START)
             return False
@@ -163,11 +164,23 @@ class Collector:
             self._log.segments.append([], opened)
         return Onward(opened, TAIL_GAP if stored.is_opened or self._is_late else "")
 
+    def _check_early_end(self, way: Continuation) -> None:
+        """Compare the end of a log that came to fewer lines than are stored: it may be late, or another one."""
+        if not isinstance(way, Replay) or way.missing_lines <= 0 or not way.unchecked:
+            return
+        segments = self._log.segments
+        last_seq = segments.mark.last_seq - way.missing_lines
+        came = list(shown([LogLine(text=text) for text in way.unchecked], self._redactor))
+        stored = segments.texts(last_seq - len(came), last_seq)
+        is_deleted = 0 < segments.kept_after >= last_seq
+        if not is_deleted and (not stored or came[-len(stored) :] != stored):
+            raise Differs
+
     def _search(self, agreed: Place) -> None:
         """Look for the last stored lines in the next stream."""
-        segments = self._log.segments
-        log.warning("log changed at its source", job_id=self._job.id, last_seq=segments.mark.last_seq)
-        self._planned = Search(segments.mark.place, segments.tail(WINDOW), agreed)
+        segments, last_seq = self._log.segments, self._log.segments.mark.last_seq
+        log.warning("log changed at its source", job_id=self._job.id, last_seq=last_seq)
+        self._planned = Search(segments.mark.place, segments.texts(last_seq - WINDOW, last_seq), agreed)
 
     async def _take_all(self, stream: AsyncGenerator[SourceBatch, None], way: Continuation) -> bool:
         while batch := await _next_batch(stream, way.patience_seconds):

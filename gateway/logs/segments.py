@@ -154,12 +154,12 @@ class Segments:
                 return Run(Spot(base, 0, base), missing_from=spot.seq + 1, why=why)
             spot = Spot(base, 0, spot.seq)
 
-    def tail(self, count: int) -> list[str]:
-        """Return the text of the last so many lines."""
-        spot, found = self.locate(max(self.kept_after, self.mark.last_seq - count)), []
-        while run := self.read(spot):
+    def texts(self, after_seq: int, last_seq: int) -> list[str]:
+        """Return the texts of some lines; fewer where they are not kept."""
+        spot, found = self.locate(max(self.kept_after, after_seq)), []
+        while spot.seq < last_seq and (run := self.read(spot)):
             spot = run.spot
-            found += [line.text for line in lines(run.data)]
+            found += [line.text for line in lines(run.data) if line.seq <= last_seq]
         return found
 
     def checks(self) -> dict[int, int]:
