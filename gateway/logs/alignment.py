@@ -4,7 +4,7 @@ A source that goes on where it was left gives only fresh ones. One that starts a
 1. Its lines are counted, and a checksum is taken over them. At the places where earlier batches ended, it must be what
    it was then, and at the last stored line, too: what comes behind that is fresh.
 2. A last line that is now longer had been cut: it is stored again, whole, behind a gap that says so.
-3. Where a checksum differs, or the log ends early with other lines, lines were skipped, repeated or deleted at the
+3. Where a checksum differs, or the log stops early with other lines, lines were skipped, repeated or deleted at the
    source. It is read again, looking for the last WINDOW stored lines in a row: what comes behind them is fresh.
 4. If they are nowhere until the source has nothing more, the best match of at least FEW of them counts; else the lines
    up to the last checksum that agreed are taken as stored. A gap then says what happened, and that lines may be
@@ -32,7 +32,7 @@ FEW = 3
 """Lines in a row that are better than nothing."""
 
 CAUGHT_UP_SECONDS = 15.0
-"""Silence of a source in which something is looked for, after which it is not there: longer than a slow page takes."""
+"""Silence after which a source has nothing more at present: longer than a slow page takes."""
 
 
 LOST = "the log changed at its source, and its last lines are no longer there; lines may be repeated from here on"
@@ -62,7 +62,7 @@ class Continuation(Protocol):
 
     @property
     def patience_seconds(self) -> float | None:
-        """How long to wait for the next batch; None = for as long as it takes."""
+        """After how long a silence to see how the stream stands; None = it stands well."""
         ...
 
     def take(self, texts: Sequence[str], shown: Shown, cursor: str) -> int:
@@ -97,7 +97,6 @@ class Replay:
     """A source that starts again at its first line."""
 
     is_from_start = True
-    patience_seconds = None
 
     def __init__(self, stored: Place, checks: Mapping[int, int], gap: str = "") -> None:
         self.place = replace(stored, source_lines=0, digest=0, last_bytes=0)
@@ -124,6 +123,11 @@ class Replay:
         if known < len(texts):
             self.place = behind(self.place, texts[known:], cursor)
         return known
+
+    @property
+    def patience_seconds(self) -> float | None:
+        """Wait for fresh lines only without an end."""
+        return CAUGHT_UP_SECONDS if self.missing_lines > 0 else None
 
     @property
     def missing_lines(self) -> int:

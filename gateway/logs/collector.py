@@ -165,7 +165,7 @@ class Collector:
         return Onward(opened, TAIL_GAP if stored.is_opened or self._is_late else "")
 
     def _check_early_end(self, way: Continuation) -> None:
-        """Compare the end of a log that came to fewer lines than are stored: it may be late, or another one."""
+        """Compare the end of a log that has fewer lines than are stored: it may be late, or another one."""
         if not isinstance(way, Replay) or way.missing_lines <= 0 or not way.unchecked:
             return
         segments = self._log.segments
@@ -183,7 +183,7 @@ class Collector:
         self._planned = Search(segments.mark.place, segments.texts(last_seq - WINDOW, last_seq), agreed)
 
     async def _take_all(self, stream: AsyncGenerator[SourceBatch, None], way: Continuation) -> bool:
-        while batch := await _next_batch(stream, way.patience_seconds):
+        while batch := await self._next_batch(stream, way):
             texts = [line.text for line in batch.lines]
             known = way.take(texts, partial(shown, batch.lines, self._redactor), batch.cursor)
             if fresh := batch.lines[known:]:
@@ -191,6 +191,22 @@ class Collector:
             if batch.is_end:
                 return True
         return False
+
+    async def _next_batch(self, stream: AsyncGenerator[SourceBatch, None], way: Continuation) -> SourceBatch | None:
+        """Return the next batch; None = the stream was cut, or does not have what is looked for."""
+        if way.patience_seconds is None:
+            return await anext(stream, None)
+        reading = asyncio.ensure_future(_next(stream))
+        try:
+            await asyncio.wait([reading], timeout=way.patience_seconds)
+            if not reading.done() and isinstance(way, Search):
+                return None
+            if not reading.done():
+                self._check_early_end(way)
+            return await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _take(self, fresh: Sequence[LogLine], way: Continuation) -> None:
         if self._clock.monotonic() - self._secrets_read_at > SECRETS_SECONDS:
@@ -223,10 +239,5 @@ class Collector:
             return
 
 
-async def _next_batch(stream: AsyncGenerator[SourceBatch, None], seconds: float | None) -> SourceBatch | None:
-    """Return the next batch; None = the stream was cut, or nothing came for so long."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await anext(stream, None)
-    except TimeoutError:
-        return None
+async def _next(stream: AsyncGenerator[SourceBatch, None]) -> SourceBatch | None:
+    return await anext(stream, None)

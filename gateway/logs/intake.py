@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from gateway.logs.wire import LogLine, LogStream, encode
 
 MAX_TEXT_BYTES = 64 * 1024
@@ -25,15 +27,14 @@ class Prepared:
 
 def prepare(lines: Sequence[LogLine], *, first_seq: int, redact: Redact, now: datetime) -> Prepared:
     """Encode lines as they are stored, numbered on from `first_seq`."""
-    encoded, seconds, latest = [], int(now.timestamp()), 0
+    encoded, stamp, latest = [], Timestamp(), 0
+    stamp.FromDatetime(now)
     for seq, (line, text) in enumerate(zip(lines, shown(lines, redact), strict=True), first_seq):
         line.seq = seq
         line.text, line.truncated = _fit(text, line.truncated)
-        if line.HasField("time"):
-            latest = max(latest, line.time.seconds)
-        else:
-            line.time.FromDatetime(now)
-            latest = max(latest, seconds)
+        if not line.HasField("time"):
+            line.time.CopyFrom(stamp)
+        latest = max(latest, line.time.seconds)
         line.stream = line.stream or LogStream.LOG_STREAM_STDOUT
         line.attempt = line.attempt or 1
         encoded.append(encode(line))

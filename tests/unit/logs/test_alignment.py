@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, Reason
 from gateway.jobs.model import JobState
+from gateway.logs import alignment
 from gateway.logs import collector as module
 from gateway.logs.alignment import CUT, ENOUGH, LOST
 from gateway.logs.follower import Follower
@@ -27,9 +28,6 @@ from tests.support.log_source import LoggingPlatform
 from tests.unit.logs.test_collector import collect, collector, unknown
 
 pytestmark = pytest.mark.unit
-
-View = Callable[[list[str]], list[str]]
-"""What a stream gives of a log that was written so far."""
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +182,69 @@ async def test_a_log_that_was_rotated_is_continued_without_a_trace(
     with TemporaryDirectory() as name:
         seen = await collected(Rewritten(streams=streams, batch_size=batch_size), Path(name), restart=restart)
     assert seen == [*numbered(before + fresh), "and on"]
+
+
+@dataclass
+class Live(LoggingPlatform):
+    """A platform whose streams stay open; what each gives is put into its queue."""
+
+    source: LogSource = LogSource.REPLAY
+    queues: list[asyncio.Queue[list[str] | None]] = field(default_factory=list)
+
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
+        queue: asyncio.Queue[list[str] | None] = asyncio.Queue()
+        self.queues.append(queue)
+        while (lines := await queue.get()) is not None:
+            yield SourceBatch([LogLine(text=text) for text in lines], "", is_end=False)
+
+    async def give(self, stream: int, lines: list[str] | None) -> None:
+        """Give lines to a stream once it is open; None cuts it."""
+        async with asyncio.timeout(10):
+            while len(self.queues) <= stream:  # noqa: ASYNC110 - the streams are the reader's to open
+                await asyncio.sleep(0)
+        self.queues[stream].put_nowait(lines)
+
+
+async def seen_soon(log: JobLog, wanted: list[str]) -> None:
+    async with asyncio.timeout(10):
+        while await found(log) != wanted:
+            await log.changed.ticket().wait()
+
+
+async def test_a_log_that_changed_while_its_job_runs_is_found_again_in_a_stream_that_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alignment, "CAUGHT_UP_SECONDS", 0.05)
+    platform = Live()
+    with LogStore(tmp_path).open("job-1") as log:
+        reader = asyncio.create_task(collector(platform, log).run())
+        await platform.give(0, numbered(50))
+        await seen_soon(log, numbered(50))
+        await platform.give(0, None)
+        await platform.give(1, numbered(50)[10:])
+        await platform.give(2, numbered(50)[10:])
+        await platform.give(2, ["fresh"])
+        await seen_soon(log, [*numbered(50), "fresh"])
+        assert len(platform.queues) == 3
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+
+
+async def test_a_log_that_was_replaced_while_its_job_runs_is_read_once_nothing_more_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alignment, "CAUGHT_UP_SECONDS", 0.05)
+    platform = Live()
+    with LogStore(tmp_path).open("job-1") as log:
+        reader = asyncio.create_task(collector(platform, log).run())
+        await platform.give(0, ["old"])
+        await seen_soon(log, ["old"])
+        await platform.give(0, None)
+        for stream in (1, 2, 3):
+            await platform.give(stream, ["new", "newer"])
+        await seen_soon(log, ["old", f"[{LOST}]", "new", "newer"])
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
 
 
 async def test_a_log_that_has_nothing_in_common_follows_behind_a_gap(tmp_path: Path) -> None:
