@@ -15,6 +15,7 @@ The counts and checksums of the log as it is now hold from then on: they are sto
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +34,6 @@ FEW = 3
 
 CAUGHT_UP_SECONDS = 15.0
 """Silence after which a source has nothing more at present: longer than a slow page takes."""
-
 
 LOST = "the log changed at its source, and its last lines are no longer there; lines may be repeated from here on"
 CUT = "the line before was cut short at its source; it comes again, whole"
@@ -105,21 +105,25 @@ class Replay:
         self.gap = gap
         self._stored = stored
         self._checks = {**checks, stored.source_lines: stored.digest}
+        # Where to look up: at each checksum, and in front of the last line.
+        self._stops = sorted({*self._checks, stored.source_lines - 1})
         self._recent: deque[str] = deque(maxlen=WINDOW)
 
     def take(self, texts: Sequence[str], shown: Shown, cursor: str) -> int:
         """Compare the lines that are stored already, and take the others as fresh."""
         known = 0
-        while known < len(texts) and self.place.source_lines < self._stored.source_lines:
-            if self._is_cut(texts[known]):
+        while known < len(texts) and self.missing_lines > 0:
+            if self.missing_lines == 1 and self._is_cut(texts[known]):
                 # From here on as if that line had never been stored: its whole form is another line.
                 self._stored = self.place = replace(self.place, prefix=self._stored.prefix + 1)
                 self.gap = CUT
                 break
-            self.place = behind(self.place, texts[known : known + 1])
-            self._recent.append(texts[known])
+            stop = self._stops[bisect_right(self._stops, self.place.source_lines)]
+            stretch = texts[known : known + stop - self.place.source_lines]
+            self.place = behind(self.place, stretch)
+            self._recent.extend(stretch)
             self._compare()
-            known += 1
+            known += len(stretch)
         if known < len(texts):
             self.place = behind(self.place, texts[known:], cursor)
         return known
@@ -141,8 +145,8 @@ class Replay:
         return list(self._recent)[-count:] if count else ()
 
     def _is_cut(self, text: str) -> bool:
-        stored, is_last = self._stored, self.place.source_lines + 1 == self._stored.source_lines
-        if not (is_last and stored.digest and 0 < stored.last_bytes < len(data := text.encode())):
+        stored, data = self._stored, text.encode()
+        if not stored.digest or not 0 < stored.last_bytes < len(data):
             return False
         return _digest(self.place.digest, data[: stored.last_bytes]) == stored.digest
 
@@ -196,10 +200,7 @@ class Search:
         best = self._best
         if best.length >= FEW:
             return Replay(best.place, {}, _found_few(best.length))
-        why = (
-            "the log changed at its source, and its last lines are no longer there; lines may be repeated from here on"
-        )
-        return Replay(self._agreed, {}, why)
+        return Replay(self._agreed, {}, LOST)
 
     def _compare(self) -> None:
         length = _common_end(self._tail, self._recent)
