@@ -27,8 +27,11 @@ from gateway.logs.wire import lines
 SEGMENTS = 8
 """In how many parts a full log is deleted: the fewer, the more of what could be kept goes at once."""
 
-MAX_SEGMENT_BYTES = 64 * 1024**2
-"""Bounds what a start reads of an index."""
+MAX_SEGMENT_BYTES = 16 * 1024**2
+"""Bounds what a start reads of an index: a few hundred milliseconds, if every line came alone."""
+
+MAX_OPEN = 2
+"""Newest segments that stay open: readers that are further back open what they need."""
 
 MAX_CHECKS = 64
 """Marks of each segment that a replay is compared with."""
@@ -129,7 +132,8 @@ class Segments:
     def locate_time(self, seconds: int) -> Iterator[Spot | None]:
         """Look for a spot before which every line is older than this: None for each segment that is, then the spot."""
         for base in list(self._bases):
-            found = self._segment(base).locate_time(seconds)
+            # It may have been deleted while whoever looks was waiting.
+            found = self._segment(base).locate_time(seconds) if self._has(base) else None
             if found is not None:
                 # Where the log is kept from here on only, earlier ones may have been as young.
                 yield Spot(base, *found) if found[0] or not base or base > self.kept_after else Spot(-1, 0, 0)
@@ -194,6 +198,8 @@ class Segments:
         self._sizes[self._active.base] = self._active.disk_bytes
         self._active = self._open[following.base] = following
         self._bases.append(following.base)
+        for base in self._open.keys() - self._bases[-MAX_OPEN:]:
+            self._open.pop(base).close()
 
     def _is_too_large(self) -> bool:
         return len(self._bases) > 1 and sum(self._sizes.values()) + self._active.disk_bytes > self._max_bytes
