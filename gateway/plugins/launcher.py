@@ -48,19 +48,10 @@ class Launcher:
 
         """
         try:
-            with Plumbing(order.log_file) as plumbing:
-                birth = await self._start(order, plumbing.ends)
-                plumbing.hand_over()
-                try:
-                    pipes = await plumbing.connect(lines)
-                except BaseException:
-                    # Nobody else knows of the process yet.
-                    birth.undo()
-                    raise
+            while (child := await self._try(order, lines)) is None:
+                pass
         except OSError as error:
             raise StartFailed(f"its process cannot be started: {error}", ExitClass.ERROR) from error
-        child = Child(birth, pipes, lines)
-        _write(pipes, order.bootstrap.line())
         return child
 
     async def close(self) -> None:
@@ -68,10 +59,28 @@ class Launcher:
         if self._nursery is not None:
             await self._nursery.close()
 
-    async def _start(self, order: LaunchOrder, ends: Ends) -> Birth:
+    async def _try(self, order: LaunchOrder, lines: LastLines) -> Child | None:
+        """Launch it; None = it was not forked, and is to be launched with other pipes, as nobody may share them."""
+        with Plumbing(order.log_file) as plumbing:
+            birth = await self._bear(order, plumbing.ends)
+            if birth is None:
+                return None
+            plumbing.hand_over()
+            try:
+                pipes = await plumbing.connect(lines)
+            except BaseException:
+                # Nobody else knows of the process yet.
+                birth.undo()
+                raise
+        child = Child(birth, pipes, lines)
+        _write(pipes, order.bootstrap.line())
+        return child
+
+    async def _bear(self, order: LaunchOrder, ends: Ends) -> Birth | None:
         environment = child_environment(self._environment, order.declared)
-        forked = await self._nursery.fork(order, environment, ends) if self._nursery else None
-        return forked or Spawned(_spawn(order, environment, ends))
+        if self._nursery is not None and self._nursery.takes(order, environment):
+            return await self._nursery.fork(order, environment, ends)
+        return Spawned(_spawn(order, environment, ends))
 
 
 def _spawn(order: LaunchOrder, environment: dict[str, str], ends: Ends) -> subprocess.Popen[bytes]:

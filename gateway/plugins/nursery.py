@@ -1,7 +1,7 @@
 """Has connectors forked from a template where that makes no difference to them, and keeps a template for it.
 
-A template is started with the first connector that needs one, and replaced when something changed that it has
-imported. Whatever is wrong with it, connectors are then launched like any other program.
+A template is started with the first connector that needs one, and replaced when it ends or something changed that it
+has imported. After one that was of no use from the start, connectors are launched like any other program for a while.
 """
 
 from __future__ import annotations
@@ -50,22 +50,29 @@ class Nursery:
         self._lock = asyncio.Lock()
         self._rests_until = -math.inf
 
+    def takes(self, order: LaunchOrder, environment: Mapping[str, str]) -> bool:
+        """Tell whether a connector is to be forked here, and not launched as a program."""
+        is_open = asyncio.get_running_loop().time() >= self._rests_until
+        return is_open and is_alike(order.command, environment, order.declared)
+
     async def fork(self, order: LaunchOrder, environment: Mapping[str, str], ends: Ends) -> Forked | None:
-        """Fork a connector; None = it must be launched as a program."""
-        loop = asyncio.get_running_loop()
-        while loop.time() >= self._rests_until and is_alike(order.command, environment, order.declared):
-            template = None
-            try:
-                template = await self._template()
-                return await template.fork(order, environment, ends)
-            except (Unfit, OSError) as error:
-                why = str(error)
-            if template is not None:
-                template.retire()
-            if template is None or not template.has_forked:
-                self._rests_until = loop.time() + PAUSE.total_seconds()
+        """Fork a connector.
+
+        Returns:
+            The process; None = there is none that could do anything, but one that does nothing may have these ends.
+
+        """
+        template = None
+        try:
+            template = await self._template()
+            return await template.fork(order, environment, ends)
+        except (Unfit, OSError) as error:
             with suppress(OSError):
-                log.warning("connector not forked", connector=order.bootstrap.instance_id, why=f"template: {why}")
+                log.warning("connector not forked", connector=order.bootstrap.instance_id, why=f"template: {error}")
+        if template is not None:
+            template.retire()
+        if template is None or not template.has_forked:
+            self._rests_until = asyncio.get_running_loop().time() + PAUSE.total_seconds()
         return None
 
     async def close(self) -> None:

@@ -117,6 +117,7 @@ class Template:
             # Without its bootstrap a process does nothing, and ends with its stdin.
             answer.add_done_callback(self._disown)
             if isinstance(error, TimeoutError):
+                self.kill()
                 raise Unfit(f"it forked nothing within {FORK_LIMIT.total_seconds():g} s") from error
             raise
         if not found.pid:
@@ -149,6 +150,7 @@ class Template:
         self.is_fit = False
         if not self._children:
             self._socket.close()
+            self._loop.call_later(END_LIMIT.total_seconds(), self.kill)
 
     def kill(self) -> None:
         """End it at once."""
@@ -172,6 +174,7 @@ class Template:
             async with asyncio.timeout(max(left, 0.0)):
                 hello = await asyncio.shield(self._socket.hello)
         except TimeoutError as error:
+            self.kill()
             raise Unfit(f"it was not ready within {WARM_LIMIT.total_seconds():g} s") from error
         if hello.template != VERSION:
             raise Unfit(hello.error or f"it speaks version {hello.template}, and this gateway {VERSION}")

@@ -64,11 +64,13 @@ class Bench:
     heard: list[str] = field(default_factory=list)
     loads: int = 0
     has_jobs: bool = False
+    forks: bool = True
+    """Whether connectors on the SDK are forked from a template."""
 
     def __post_init__(self) -> None:
         self.folders = Folders.of(self.data_dir, os.environ.get("XDG_RUNTIME_DIR"))
         incubator = Incubator(
-            launcher=Launcher(self.environment, Nursery(self.environment)),
+            launcher=Launcher(self.environment, Nursery(self.environment) if self.forks else None),
             folders=self.folders,
             limits=self.limits,
             log_level="INFO",
