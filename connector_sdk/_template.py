@@ -1,9 +1,11 @@
 """Fork connectors from a process that has imported all that they need, which takes longer than the rest of a start.
 
 The gateway starts `python -m connector_sdk template` with a socket as its stdin, on which each message is one packet:
-first comes `{"template": 1}`, then an answer to each request, in their order. With an order come the descriptors that
-the new process gets as 0 to 3, and its number is the answer; once it has ended it stays a zombie, so that nobody else
-can have its number, until the gateway asks how it ended: `{"reap": number}`. The socket's end is the template's.
+first comes `{"template": 1}`, then an answer to each request, in their order. With `{"fork": true}` come the
+descriptors that the new process gets as 0 to 3, and a file with its order, which it reads itself: what one connector is
+told is in no memory that the next one gets. Its number is the answer; once it has ended it stays a zombie, so that
+nobody else can have its number, until the gateway asks how it ended: `{"reap": number}`. The socket's end is the
+template's.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from connector_sdk._load import provide_interface
 from connector_sdk._start import STDIN, StartError
 
 VERSION = 1
-LONGEST_REQUEST_BYTES = 256 * 1024  # more than the kernel takes as one packet by default
-ENDS = 4
+LONGEST_REQUEST_BYTES = 4096  # it has a number at most
+DESCRIPTORS = 5
 TASKS = Path("/proc/self/task")
 SHARED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that come to all processes of a service at once: how connectors end must be told even then."""
@@ -50,7 +52,7 @@ class Order:
 
 
 def await_order() -> tuple[Order, list[int]]:
-    """Serve the gateway; returns in each process that is forked, with its order and its descriptors.
+    """Serve the gateway; returns in each process that is forked, with its order and its descriptors 0 to 3.
 
     It never returns in the template itself. What runs behind it in a new process is above this frame, not below it, so
     that nothing that goes wrong there can come back to here.
@@ -62,7 +64,7 @@ def await_order() -> tuple[Order, list[int]]:
     control = socket.socket(fileno=STDIN)
     _tell(control, {"template": VERSION})
     while True:
-        data, ends, _, _ = socket.recv_fds(control, LONGEST_REQUEST_BYTES, ENDS, socket.MSG_CMSG_CLOEXEC)
+        data, ends, _, _ = socket.recv_fds(control, LONGEST_REQUEST_BYTES, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         if not data:
             sys.exit(0)
         request = json.loads(data)
@@ -74,10 +76,15 @@ def await_order() -> tuple[Order, list[int]]:
             # Its number is something else's in a moment.
             control.detach()
             _restore(handlers)
-            return Order(**request), ends
+            return _read(ends.pop()), ends
         for end in ends:
             os.close(end)
         _tell(control, {"error": why} if why else {"pid": number})
+
+
+def _read(descriptor: int) -> Order:
+    with open(descriptor, "rb") as file:
+        return Order(**json.load(file))
 
 
 def _prepare() -> None:

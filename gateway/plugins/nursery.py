@@ -30,8 +30,6 @@ _ARGUMENTS = 2
 """`serve` and what is served; options would be for another kind of process."""
 _READ_AT_START = ("PYTHON", "LD_", "GLIBC_", "MALLOC_", "OPENSSL_", "GRPC_", "PROTOCOL_BUFFERS_", "PYDANTIC_")
 """Beginnings of variables that are looked at when a program starts or a library is imported."""
-_MOST_CHARS = 32 * 1024
-"""Of an environment: an order is one packet."""
 
 
 class Nursery:
@@ -94,14 +92,9 @@ class Nursery:
             return self._templates[-1]
 
 
-def is_alike(command: tuple[str, ...], environment: Mapping[str, str], declared: Iterable[str]) -> bool:
+def is_alike(command: tuple[str, ...], environment: Iterable[str], declared: Iterable[str]) -> bool:
     """Tell whether a connector that is forked is like one that is started by its command."""
     *program, verb, target = command if len(command) == len(COMMAND) + _ARGUMENTS else ("", "", "")
     is_served = tuple(program) == COMMAND and verb == "serve" and not target.startswith("-")
     asked = set(declared) & set(environment)
-    is_small = sum(len(name) + len(value) for name, value in environment.items()) <= _MOST_CHARS
-    return sys.platform == "linux" and is_served and is_small and not any(map(_is_read_at_start, asked))
-
-
-def _is_read_at_start(variable: str) -> bool:
-    return variable.startswith(_READ_AT_START)
+    return sys.platform == "linux" and is_served and not any(name.startswith(_READ_AT_START) for name in asked)

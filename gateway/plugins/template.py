@@ -7,6 +7,7 @@ that their numbers are nobody else's until their exit codes are known; when it i
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Self
+from typing import IO, Self
 
 import structlog
 
@@ -61,6 +62,7 @@ class Template:
         self._loop = asyncio.get_running_loop()
         self._warm_until = self._loop.time() + WARM_LIMIT.total_seconds()
         self._process = process
+        self._errors: asyncio.BaseTransport | None = None
         self._socket = TemplateSocket(end, self.kill)
         self._watch = ExitWatch(process.pid, lambda: process.poll() is not None, self._on_exit)
 
@@ -87,7 +89,9 @@ class Template:
         lines = LastLines(_hear)
         assert process.stderr
         try:
-            await template._loop.connect_read_pipe(lambda: LogPipe("stderr", lines), process.stderr)
+            template._errors, _ = await template._loop.connect_read_pipe(
+                lambda: LogPipe("stderr", lines), process.stderr
+            )
         except BaseException:
             template.kill()
             raise
@@ -107,7 +111,8 @@ class Template:
         """
         await self._warm()
         try:
-            answer = self._socket.ask(_request(order, environment), ends)
+            with _written(order, environment) as file:
+                answer = self._socket.ask({"fork": True}, (*ends, file.fileno()))
         except OSError as error:
             raise Unfit(f"it takes no order: {error}") from error
         try:
@@ -167,6 +172,8 @@ class Template:
                 async with asyncio.timeout(limit.total_seconds()):
                     await self.has_ended.wait()
             self.kill()
+        if self._errors is not None:
+            self._errors.close()
 
     async def _warm(self) -> None:
         left = self._warm_until - self._loop.time()
@@ -212,14 +219,19 @@ def _hear(stream: str, line: str) -> None:
     log.warning("template said", line=line)
 
 
-def _request(order: LaunchOrder, environment: Mapping[str, str]) -> dict[str, object]:
-    return {
+def _written(order: LaunchOrder, environment: Mapping[str, str]) -> IO[bytes]:
+    """Write an order into memory that only the new process will read, and not the template."""
+    content = {
         "name": f"peft-{order.bootstrap.instance_id}"[:_NAME_BYTES],
         "arguments": order.command[len(COMMAND) :],
         "environment": dict(environment),
         "work_dir": str(order.bootstrap.work_dir),
         "entrance": str(order.entrance or ""),
     }
+    file = os.fdopen(os.memfd_create("order"), "w+b", buffering=0)
+    file.write(json.dumps(content).encode())
+    file.seek(0)
+    return file
 
 
 def _inherited(pid: int) -> int | None:
