@@ -59,6 +59,8 @@ class Template:
         self.has_forked = False
         self.has_ended = asyncio.Event()
         self._children: set[int] = set()
+        self._orders = 0
+        """Forks under way."""
         self._loop = asyncio.get_running_loop()
         self._warm_until = self._loop.time() + WARM_LIMIT.total_seconds()
         self._process = process
@@ -109,27 +111,18 @@ class Template:
             Unfit: It cannot, or takes too long; nothing that could do anything was forked.
 
         """
-        await self._warm()
+        self._orders += 1
         try:
-            with _written(order, environment) as file:
-                answer = self._socket.ask({"fork": True}, (*ends, file.fileno()))
-        except OSError as error:
-            raise Unfit(f"it takes no order: {error}") from error
-        try:
-            async with asyncio.timeout(FORK_LIMIT.total_seconds()):
-                found = await asyncio.shield(answer)
-        except BaseException as error:
-            # Without its bootstrap a process does nothing, and ends with its stdin.
-            answer.add_done_callback(self._disown)
-            if isinstance(error, TimeoutError):
-                self.kill()
-                raise Unfit(f"it forked nothing within {FORK_LIMIT.total_seconds():g} s") from error
-            raise
-        if not found.pid:
-            raise Unfit(found.error)
-        self.has_forked = True
-        self._children.add(found.pid)
-        return Forked(found.pid, self)
+            await self._warm()
+            found = await self._ask(order, environment, ends)
+            if not found.pid:
+                raise Unfit(found.error)
+            self.has_forked = True
+            self._children.add(found.pid)
+            return Forked(found.pid, self)
+        finally:
+            self._orders -= 1
+            self._rest()
 
     def reap(self, pid: int, tell: Callable[[int | None], None]) -> None:
         """Collect a process that has ended, and tell its exit code; None = nobody knows it any more."""
@@ -153,9 +146,7 @@ class Template:
     def retire(self) -> None:
         """Fork nothing more, and end once nobody's exit code is to be told."""
         self.is_fit = False
-        if not self._children:
-            self._socket.close()
-            self._loop.call_later(END_LIMIT.total_seconds(), self.kill)
+        self._rest()
 
     def kill(self) -> None:
         """End it at once."""
@@ -186,14 +177,36 @@ class Template:
         if hello.template != VERSION:
             raise Unfit(hello.error or f"it speaks version {hello.template}, and this gateway {VERSION}")
 
+    async def _ask(self, order: LaunchOrder, environment: Mapping[str, str], ends: Ends) -> Answer:
+        try:
+            with _written(order, environment) as file:
+                answer = self._socket.ask({"fork": True}, (*ends, file.fileno()))
+        except OSError as error:
+            raise Unfit(f"it takes no order: {error}") from error
+        try:
+            async with asyncio.timeout(FORK_LIMIT.total_seconds()):
+                return await asyncio.shield(answer)
+        except BaseException as error:
+            # Without its bootstrap a process does nothing, and ends with its stdin.
+            answer.add_done_callback(self._disown)
+            if isinstance(error, TimeoutError):
+                self.kill()
+                raise Unfit(f"it forked nothing within {FORK_LIMIT.total_seconds():g} s") from error
+            raise
+
     def _disown(self, answer: asyncio.Future[Answer]) -> None:
         if pid := answer.result().pid:
             Forked(pid, self).undo()
 
     def _forget(self, pid: int) -> None:
         self._children.discard(pid)
-        if not self.is_fit:
-            self.retire()
+        self._rest()
+
+    def _rest(self) -> None:
+        """End where nothing is to be forked and nobody's exit code to be told any more."""
+        if not (self.is_fit or self._children or self._orders):
+            self._socket.close()
+            self._loop.call_later(END_LIMIT.total_seconds(), self.kill)
 
     def _on_exit(self) -> None:
         self._process.wait()

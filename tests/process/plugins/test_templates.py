@@ -274,6 +274,28 @@ async def test_a_changed_library_replaces_the_template_and_costs_no_connector_it
         await until(lambda: old.pid not in {one.pid for one in templates()})
 
 
+async def test_a_change_while_a_connector_is_forked_costs_it_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.plugins.template.FORK_LIMIT", timedelta(seconds=PATIENCE_SECONDS))
+    specs = [served(connector_id=name) for name in ("first", "plain", "third")]
+    with capture_logs() as logged:
+        async with Bench(tmp_path / "data", specs) as bench:
+            await bench.connectors.client("first")
+            await bench.connectors.disable("first")
+            (old,) = templates()
+            old.suspend()
+            waiting = asyncio.create_task(bench.connectors.client("plain"))
+            await bench.until(ConnectorState.STARTING)
+            monkeypatch.syspath_prepend(tmp_path)
+            (tmp_path / "acme-1.0.dist-info").mkdir()
+            (tmp_path / "acme-1.0.dist-info" / "METADATA").write_text("Name: acme\nVersion: 1.0\n")
+            await bench.connectors.client("third")
+            old.resume()
+            assert (await waiting).generation == 1
+    assert [line for line in logged if line["event"] == "connector not forked"] == []
+
+
 async def test_what_a_connector_starts_at_its_import_is_its_own(tmp_path: Path) -> None:
     words = """
 import os, threading, time
