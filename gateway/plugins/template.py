@@ -36,8 +36,8 @@ WARM_LIMIT = timedelta(seconds=5)
 """For its imports, which take a quarter of a second, and on a loaded machine as long as those of a connector."""
 FORK_LIMIT = timedelta(seconds=2)
 """For a fork, which takes milliseconds."""
-REAP_LIMIT = timedelta(seconds=1)
-"""For an exit code, which is there already."""
+REAP_LIMIT = timedelta(seconds=2)
+"""For an exit code, which is there already; the next start waits for it."""
 END_LIMIT = timedelta(seconds=1)
 """For its end once its socket is closed."""
 _NAME_BYTES = 15

@@ -170,6 +170,28 @@ async def test_connectors_of_one_template_share_neither_luck_nor_modules_nor_pip
         assert len(luck) == 2
 
 
+async def test_what_one_connector_is_told_is_in_no_memory_but_its_own(tmp_path: Path) -> None:
+    told = f"declared-{os.getpid()}-for-one-alone"
+    specs = [served(connector_id="one", env_allow=("ACME_REGION",)), served(connector_id="two")]
+    async with Bench(tmp_path, specs, environment={**os.environ, "ACME_REGION": told}) as bench:
+        for spec in specs:
+            await bench.connectors.client(spec.id)
+        (template,) = templates()
+        one, two = (bench.connectors.status(spec.id).pid for spec in specs)
+        assert [is_in_memory(pid, told.encode()) for pid in (one, template.pid, two)] == [True, False, False]
+
+
+def is_in_memory(pid: int, words: bytes) -> bool:
+    areas = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if " rw" in line]
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for area in areas:
+            first, last = (int(end, 16) for end in area[0].split("-"))
+            memory.seek(first)
+            if words in memory.read(last - first):
+                return True
+    return False
+
+
 def pipes(pid: int) -> set[str]:
     folder = Path(f"/proc/{pid}/fd")
     return {target for one in folder.iterdir() if (target := str(one.readlink())).startswith(("pipe:", "socket:"))}
@@ -230,11 +252,11 @@ async def test_a_template_that_was_killed_unseen_delays_no_start(tmp_path: Path)
 
 
 async def test_a_frozen_template_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.plugins.template.FORK_LIMIT", timedelta(milliseconds=300))
     async with Bench(tmp_path, [served()]) as bench:
         await bench.ready()
         await bench.connectors.disable("plain")
         (template,) = templates()
+        monkeypatch.setattr("gateway.plugins.template.FORK_LIMIT", timedelta(milliseconds=300))
         template.suspend()
         await bench.connectors.enable("plain")
         status = await bench.ready()
@@ -245,10 +267,10 @@ async def test_a_frozen_template_is_replaced(tmp_path: Path, monkeypatch: pytest
 async def test_an_end_that_a_frozen_template_does_not_tell_is_noticed_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.plugins.template.REAP_LIMIT", timedelta(milliseconds=300))
     async with Bench(tmp_path, [served()]) as bench:
         first = await bench.ready()
         (template,) = templates()
+        monkeypatch.setattr("gateway.plugins.template.REAP_LIMIT", timedelta(milliseconds=300))
         template.suspend()
         os.kill(first.pid, signal.SIGKILL)
         assert (await bench.until(ConnectorState.READY, newer_than=1)).generation == 2
