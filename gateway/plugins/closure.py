@@ -20,7 +20,7 @@ from gateway.plugins.folders import write_private
 from gateway.plugins.model import ExitClass
 from gateway.plugins.spec import ConnectorSpec
 
-_SDK = {"connector_sdk": "", "peftstudio": "", "connectors": "base.py"}
+_SDK = (("connector_sdk", ""), ("peftstudio", ""), ("connectors", "base.py"))
 """Packages that every connector on the SDK runs, and which file of them; empty = all."""
 _CHUNK_BYTES = 1024 * 1024
 
@@ -98,7 +98,7 @@ def _visible(paths: Iterable[Path], root: Path) -> Iterator[Path]:
 
 
 def _sdk() -> Iterator[tuple[str, str]]:
-    for package, file in _SDK.items():
+    for package, file in _SDK:
         # Of a top-level package this imports nothing.
         spec = importlib.util.find_spec(package)
         for place in (spec.submodule_search_locations or ()) if spec else ():

@@ -57,13 +57,11 @@ class Plumbing:
         """Begin to read what the process says; the pipes are the caller's from then on."""
         handshake = HandshakePipe()
         pipes = tuple(LogPipe(name, lines) for name in ("stdout", "stderr")[: len(self._logs)])
-        loop = asyncio.get_running_loop()
         with ExitStack() as undo:
             transports = []
             for pipe, end in zip((handshake, *pipes), (self._handshake, *self._logs), strict=True):
-                transport, _ = await loop.connect_read_pipe(lambda one=pipe: one, end)  # type: ignore[misc]  # python/mypy#12557
-                undo.callback(transport.close)
-                transports.append(transport)
+                transports.append(await _read(pipe, end))
+                undo.callback(transports[-1].close)
             undo.pop_all()
         self._ours.pop_all()
         logs = pipes if self._log_file is None else (LogTail(self._log_file, lines),)
@@ -91,6 +89,11 @@ class Plumbing:
 
     def _our(self, end: int, mode: str) -> IO[bytes]:
         return self._ours.enter_context(os.fdopen(end, mode, buffering=0))
+
+
+async def _read(pipe: asyncio.Protocol, end: IO[bytes]) -> asyncio.BaseTransport:
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: pipe, end)
+    return transport
 
 
 def _open_log(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -31,4 +32,9 @@ def lab_with(folder: Path, words: str, name: str = "mine_connector.py") -> Path:
 
 def templates() -> list[psutil.Process]:
     """Return the templates of this process that live."""
-    return [one for one in psutil.Process().children() if one.cmdline()[1:] == ["-m", "connector_sdk", "template"]]
+    found = []
+    for one in psutil.Process().children():
+        with suppress(psutil.Error):
+            if one.cmdline()[1:] == ["-m", "connector_sdk", "template"]:
+                found.append(one)
+    return found

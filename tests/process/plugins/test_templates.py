@@ -27,8 +27,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="connectors are forked on Linux alone"),
 ]
 
-ONCE = replace(QUICK, restart=replace(QUICK.restart, first=timedelta(seconds=60)))
-"""Limits with which a connector that dies is not started again while a test looks."""
+LONG = timedelta(seconds=60)
+ONCE = replace(QUICK, last_words=LONG, restart=replace(QUICK.restart, first=LONG))
+"""Limits with which a connector that dies is neither hurried nor started again while a test looks."""
 PORTRAIT = """
 import json, os, random, resource, signal, sys, threading
 
