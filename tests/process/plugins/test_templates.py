@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -86,6 +87,29 @@ async def main() -> None:
         pids = [(await bench.connectors.client(spec.id)) and bench.connectors.status(spec.id).pid for spec in SPECS]
         print(*pids, *(one.pid for one in templates()), flush=True)
         await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+FIRST_PROCESS = """
+import asyncio, ctypes, os, signal, sys
+from pathlib import Path
+import psutil
+from gateway.plugins.model import ConnectorState
+from tests.support.launched import Bench
+from tests.support.served import served, templates
+
+async def main() -> None:
+    # Orphans are left to this process, as to the first one of a container.
+    assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
+    async with Bench(Path(sys.argv[1]), [served()]) as bench:
+        pid = (await bench.ready()).pid
+        templates()[0].kill()
+        while psutil.Process(pid).ppid() != os.getpid():
+            await asyncio.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)
+        await bench.until(ConnectorState.READY, newer_than=1)
+        zombies = [one.pid for one in psutil.Process().children() if one.status() == psutil.STATUS_ZOMBIE]
+        print(bench.connectors.deaths("plain")[0].signal, zombies)
 
 asyncio.run(main())
 """
@@ -238,6 +262,15 @@ async def test_a_killed_template_takes_no_connector_with_it_and_is_replaced(tmp_
         assert (death.exit_class, death.exit_code, death.signal) == (ExitClass.ERROR, None, "")
         (other,) = templates()
         assert psutil.Process(second.pid).ppid() == other.pid != template.pid
+
+
+async def test_a_gateway_to_which_orphans_are_left_collects_them(tmp_path: Path, runtime_dir: str) -> None:
+    gateway = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", FIRST_PROCESS, str(tmp_path)), stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS * 2):
+        output, _ = await gateway.communicate()
+    assert output.decode().splitlines()[-1] == "SIGKILL []"
 
 
 async def test_a_template_that_was_killed_unseen_delays_no_start(tmp_path: Path) -> None:
