@@ -53,6 +53,7 @@ from gateway.plugins.folders import Folders
 from gateway.plugins.incubator import Incubator
 from gateway.plugins.launcher import Launcher
 from gateway.plugins.limits import Limits
+from gateway.plugins.nursery import Nursery
 from gateway.plugins.spec import Integrity
 from gateway.store.artifacts import ArtifactStore
 from gateway.store.connections import ConnectionStore
@@ -207,7 +208,7 @@ def _connectors(settings: Settings, database: Database, ledger: Ledger) -> Conne
     fences = find_fences(folders.runtime_root.name)
     fences.sweep()
     incubator = Incubator(
-        launcher=Launcher(os.environ),
+        launcher=Launcher(os.environ, Nursery(os.environ) if settings.launch == "fork" else None),
         folders=folders,
         fences=fences,
         limits=Limits(),

@@ -48,6 +48,8 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     integrity: Literal["show", "strict"] = "show"
     """`strict` = a connector whose files changed since its first start is not started."""
+    launch: Literal["fork", "exec"] = "fork"
+    """`fork` = connectors on the SDK are forked from a process that has imported it, where that is possible."""
 
     @field_validator("data_dir", "plugin_dirs", "connectors_config", mode="after")
     @classmethod

@@ -15,6 +15,7 @@ from gateway.cli.running import fail
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]
 Integrity = Literal["show", "strict"]
+Launch = Literal["fork", "exec"]
 DataDir = Annotated[
     Path | None, typer.Option(envvar="PEFTSTUDIO_DATA_DIR", help="Folder for all that the gateway keeps.")
 ]
@@ -48,6 +49,9 @@ def serve(
     integrity: Annotated[
         Integrity, typer.Option(help="strict = a connector whose files changed is not started.")
     ] = "show",
+    launch: Annotated[
+        Launch, typer.Option(help="fork = from a process with the SDK imported, which is quicker; exec = as a program.")
+    ] = "fork",
     cache_gib: Annotated[
         float, typer.Option(help="Disk for copies of jobs' files; those not read for longest go first.", min=0)
     ] = 50,
@@ -80,6 +84,7 @@ def serve(
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         integrity=integrity,
+        launch=launch,
         cache_bytes=int(cache_gib * 1024**3),
         job_log_bytes=int(job_log_mib * 1024**2),
         job_logs_bytes=int(job_logs_gib * 1024**3),

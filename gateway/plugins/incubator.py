@@ -16,7 +16,8 @@ from gateway.plugins.folders import Folders, write_private
 from gateway.plugins.handshake import Bootstrap, Tokens
 from gateway.plugins.identity import identify
 from gateway.plugins.instance import Instance
-from gateway.plugins.launcher import Launcher, LaunchOrder
+from gateway.plugins.launch_order import LaunchOrder
+from gateway.plugins.launcher import Launcher
 from gateway.plugins.limits import HostLoss, Limits
 from gateway.plugins.lines import LastLines
 from gateway.plugins.log_tail import LogTail

@@ -40,6 +40,7 @@ async def measure(rounds: int) -> list[Row]:
     return [
         await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone"),
         await connectors.start_of_eight(rounds, connectors.LEAST, "one model and the contract"),
+        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone", is_cold=True),
         await connectors.return_after_a_kill(rounds),
         *[await connectors.neighbour(rounds, harmful) for harmful in HARMS],
         *await streams.log_lines(max(3, rounds // 3)),
