@@ -57,6 +57,8 @@ class Ledger:
         self._clock = clock
         self._open: dict[str, Job] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._writing = asyncio.Lock()
+        """Held while a change is numbered, stored and told: whoever goes on behind a number must miss none below it."""
         self._event_seqs: dict[str, int] = {}
         self._last_words: dict[str, tuple[str, str]] = {}
         """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
@@ -100,9 +102,10 @@ class Ledger:
     async def add(self, job: Job) -> None:
         """Store a new job."""
         event = await self._event(job, "submitted", "the job was accepted")
-        change = self._next(job)
-        await self._store.insert(change, event)
-        self._publish(change)
+        async with self._writing:
+            change = self._next(job)
+            await self._store.insert(change, event)
+            self._publish(change)
 
     async def change(self, job_id: str, apply: Callable[[Job], Step]) -> Job:
         """Change a job by a pure function of what it is; nothing else changes it meanwhile.
@@ -121,7 +124,7 @@ class Ledger:
             job = replace(step.job, revision=old.revision + 1, updated_at=self._clock.now())
             event = await self._event(job, step.kind, step.message) if step.kind else None
             # Memory must never differ from the database because a client hung up between the two.
-            await unbroken(self._keep(self._next(job), event))
+            await unbroken(self._keep(job, event))
             return job
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
@@ -176,9 +179,12 @@ class Ledger:
         self._watchers.add(watcher)
         try:
             # Where there is no history, no change that came meanwhile may be passed over.
-            yield await self._history(job_filter, since) or watcher.collect()
+            history = await self._history(job_filter, since) or watcher.collect()
+            told = max((change.number for change in history), default=0)
+            yield history
             while True:
-                yield await watcher.take()
+                # What was told while history was read may be older than what was read.
+                yield [change for change in await watcher.take() if change.number > told]
         finally:
             self._watchers.discard(watcher)
 
@@ -189,11 +195,13 @@ class Ledger:
             return [Change(await self.get(job_filter.job_id), self._published)]
         return [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]
 
-    async def _keep(self, change: Change, event: JobEvent | None) -> None:
-        await self._store.update(change, event)
-        if event is not None:
-            self._last_words[event.job_id] = event.kind, event.message
-        self._publish(change)
+    async def _keep(self, job: Job, event: JobEvent | None) -> None:
+        async with self._writing:
+            change = self._next(job)
+            await self._store.update(change, event)
+            if event is not None:
+                self._last_words[event.job_id] = event.kind, event.message
+            self._publish(change)
 
     def _refresh(self, job: Job) -> Job:
         if job.id in self._open:

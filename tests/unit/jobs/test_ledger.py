@@ -236,3 +236,60 @@ async def test_an_event_that_could_not_be_stored_is_stored_when_it_comes_again(
             await ledger.change("job-001", lambda now: Step(now, "submit_started", "the platform is called"))
     last = await ledger.last_event("job-001", ("submit_started",))
     assert last is not None
+
+
+async def test_changes_are_told_in_the_order_of_their_numbers_so_that_whoever_goes_on_behind_one_misses_none(
+    database: Database, clock: FakeClock
+) -> None:
+    storing, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(JobStore):
+        async def update(self, change: Change, event: JobEvent | None) -> None:
+            storing.set()
+            await go_on.wait()
+            await super().update(change, event)
+
+    ledger = Ledger(Slow(database), clock)
+    await ledger.load()
+    await ledger.add(job(1))
+    watch = ledger.watch(JobFilter(), ledger.published)
+    async with asyncio.timeout(5):
+        assert await anext(watch) == []
+        changing = asyncio.create_task(ledger.change("job-001", running))
+        await storing.wait()
+        adding = asyncio.create_task(ledger.add(job(2)))
+        for number in range(3, 9):
+            # A read of the database takes as long as a store would.
+            assert await ledger.events(f"job-{number:03}", 0, 1) == []
+        go_on.set()
+        await asyncio.gather(changing, adding)
+        told: list[tuple[str, int]] = []
+        while len(told) < 2:
+            told += [(change.job.id, change.number) for change in await anext(watch)]
+    assert [name for name, _ in told] == ["job-001", "job-002"]
+    resumed = ledger.watch(JobFilter(), told[0][1])
+    assert [change.job.id for change in await anext(resumed)] == ["job-002"]
+
+
+async def test_a_watcher_that_reads_history_while_a_job_changes_never_sees_it_go_back(
+    database: Database, clock: FakeClock
+) -> None:
+    class Overtaken(JobStore):
+        """Reads a history in which a change is stored that nobody was told of yet."""
+
+        ledger: Ledger
+
+        async def changed_since(self, number: int, job_filter: JobFilter) -> list[Change]:
+            await self.ledger.change("job-001", running)
+            (told,) = await super().changed_since(number, job_filter)
+            return [Change(replace(told.job, attempt=2), told.number + 1)]
+
+    store = Overtaken(database)
+    store.ledger = ledger = Ledger(store, clock)
+    await ledger.load()
+    await ledger.add(job(1))
+    watch = ledger.watch(JobFilter(), ledger.published)
+    async with asyncio.timeout(5):
+        assert [change.job.attempt for change in await anext(watch)] == [2]
+        # The change that history has overtaken was told meanwhile, and is not news any more.
+        assert await anext(watch) == []
