@@ -168,6 +168,7 @@ def cancelled_before_start(job: Job, now: datetime) -> Step:
         state=JobState.CANCELLED,
         reason=JobReason.CANCELLED_BY_USER,
         message="cancelled before it was submitted",
+        last_error="",
         resource_state=ResourceState.NONE,
         ended_at=now,
     )

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import logging
+import socket
 from collections.abc import Callable
 
 import aiohttp
@@ -84,6 +85,9 @@ def _wrapped(inner: BaseException, outer: BaseException, explicit: bool = False)
         (lambda: _http(402), "FAILED_PRECONDITION", "INSUFFICIENT_CREDITS"),
         (lambda: _http(404), "NOT_FOUND", "NOT_FOUND"),
         (lambda: _http(422), "INVALID_ARGUMENT", "INVALID_CONFIG"),
+        (lambda: _http(409), "FAILED_PRECONDITION", "WRONG_STATE"),
+        (lambda: _http(418), "INVALID_ARGUMENT", "INVALID_CONFIG"),
+        (lambda: _http(408), "DEADLINE_EXCEEDED", "PLATFORM_TIMEOUT"),
         (lambda: _http(429), "RESOURCE_EXHAUSTED", "RATE_LIMITED"),
         (lambda: _http(503), "UNAVAILABLE", "PLATFORM_UNAVAILABLE"),
         (lambda: ExceptionGroup("g", [TimeoutError("late")]), "DEADLINE_EXCEEDED", "PLATFORM_TIMEOUT"),
@@ -99,6 +103,35 @@ def _wrapped(inner: BaseException, outer: BaseException, explicit: bool = False)
 async def test_an_exception_becomes_the_code_and_reason_of_the_table(raises: Raise, code: str, reason: str) -> None:
     failed = await _failed(raises)
     assert (failed.code.name, failed.reason, failed.info.domain) == (code, reason, "peftstudio")
+
+
+def _connector_error() -> aiohttp.ClientConnectorError:
+    key = aiohttp.client_reqrep.ConnectionKey("x", 1, False, True, None, None, None)
+    return aiohttp.ClientConnectorError(key, ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
+
+
+@pytest.mark.parametrize(
+    ("raises", "is_unsent"),
+    [
+        (lambda: ConnectionRefusedError(errno.ECONNREFUSED, "refused"), True),
+        (lambda: socket.gaierror(socket.EAI_NONAME, "no such name"), True),
+        (_connector_error, True),
+        (lambda: _wrapped(_connector_error(), ConnectionError("Network: refused")), True),
+        (lambda: _wrapped(_connector_error(), RuntimeError("Submission failed")), True),
+        (lambda: ConnectionError("gone"), False),
+        (lambda: ConnectionResetError(errno.ECONNRESET, "reset"), False),
+        (lambda: aiohttp.ServerDisconnectedError(), False),
+        (lambda: _wrapped(aiohttp.ServerDisconnectedError(), ConnectionError("Network: gone")), False),
+        (lambda: _http(503), False),
+        (lambda: sdk.PlatformUnavailableError("503"), False),
+    ],
+)
+async def test_only_an_error_that_comes_before_a_connection_says_that_nothing_was_sent(
+    raises: Raise, *, is_unsent: bool
+) -> None:
+    failed = await _failed(raises)
+    assert failed.reason == "PLATFORM_UNAVAILABLE"
+    assert (failed.info.metadata["unsent"] == "true") is is_unsent
 
 
 async def test_a_rate_limit_says_when_to_come_back() -> None:
