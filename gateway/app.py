@@ -27,6 +27,7 @@ from gateway.api.servicers import Servicers
 from gateway.artifacts.blobs import Blobs
 from gateway.artifacts.cache import Cache
 from gateway.artifacts.datasets import Datasets
+from gateway.artifacts.review import Review
 from gateway.artifacts.service import Artifacts
 from gateway.artifacts.uploads import Uploads
 from gateway.catalog.service import Catalog
@@ -168,7 +169,7 @@ def _surroundings(
         logs=logs,
         clock=clock,
         secrets=_secrets(connections),
-        list_artifacts=artifacts.list,
+        list_artifacts=Review(artifacts, ledger).doubts,
         note_rejected=note_rejected,
     )
 

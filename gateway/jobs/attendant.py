@@ -56,8 +56,8 @@ class Surroundings:
     clock: Clock
     secrets: Callable[[str], Awaitable[Collection[str]]]
     """Tells what must not be seen in a connection's logs."""
-    list_artifacts: Callable[[str], Awaitable[object]]
-    """Looks at a job's files, so that they are known before its end is announced."""
+    list_artifacts: Callable[[str], Awaitable[Sequence[str]]]
+    """Looks at a job's files before its end is announced, and says what is wrong with them."""
     note_rejected: Callable[[str, str], Awaitable[object]]
     """Notes that a connection's credentials are no longer accepted, and what the platform said."""
 
@@ -122,8 +122,8 @@ class Attendant:
         await self._finalize(seen)
         collector.job_ended()
         is_drained = await _is_read(collecting, DRAIN_SECONDS)
-        await self._look_at_artifacts(seen)
-        return await self._announce(seen, job_log, is_drained=is_drained)
+        doubts = await self._look_at_artifacts()
+        return await self._announce(seen, doubts, job_log, is_drained=is_drained)
 
     async def _measure(self, job_id: str, lines: Sequence[LogLine], first_seq: int) -> None:
         points = measured(lines, first_seq, self._around.clock.now())
@@ -133,25 +133,21 @@ class Attendant:
 
     async def _finalize(self, seen: Observation) -> None:
         """Show that the job is over but for its log and its files."""
-        if seen.state is not JobState.SUCCEEDED:
-            return
-        half = replace(seen, state=JobState.FINALIZING)
-        await self._around.ledger.change(self._job_id, lambda now: states.observe(now, half, self._around.clock.now()))
+        await self._around.ledger.change(self._job_id, lambda now: states.over(now, seen, self._around.clock.now()))
 
-    async def _look_at_artifacts(self, seen: Observation) -> None:
-        if seen.state is not JobState.SUCCEEDED:
-            return
+    async def _look_at_artifacts(self) -> str:
         try:
             async with asyncio.timeout(ARTIFACT_SECONDS):
-                await self._around.list_artifacts(self._job_id)
+                return "; ".join(await self._around.list_artifacts(self._job_id))
         except (GatewayError, TimeoutError) as error:
             log.info("artifacts not listed", job_id=self._job_id, error=str(error))
+            return f"its files could not be looked at: {str(error) or 'their list did not come in time'}"
 
-    async def _announce(self, seen: Observation, job_log: JobLog, *, is_drained: bool) -> Job:
+    async def _announce(self, seen: Observation, doubts: str, job_log: JobLog, *, is_drained: bool) -> Job:
         last_seq = job_log.segment.mark.last_seq
 
         def apply(now: Job) -> Step:
-            step = states.observe(now, seen, self._around.clock.now())
+            step = states.doubted(states.observe(now, seen, self._around.clock.now()), doubts)
             return replace(step, job=replace(step.job, last_log_seq=last_seq, is_log_open=not is_drained))
 
         return await self._around.ledger.change(self._job_id, apply)
@@ -205,9 +201,15 @@ class Attendant:
         await self._around.ledger.change(job.id, lambda now: Step(replace(now, message=words), BUDGET_WARNING, words))
 
     async def _stop(self, breach: limits.Breach) -> None:
-        job = await self._around.ledger.change(
-            self._job_id, lambda now: states.request_cancel(now, breach.reason, breach.message)
-        )
+        def wanted(now: Job) -> Step:
+            return states.request_cancel(now, breach.reason, breach.message)
+
+        try:
+            job = await self._around.ledger.change(self._job_id, wanted)
+        except GatewayError as error:
+            # Money is spent whether or not the ledger can be written; the next look at the limits notes it.
+            log.warning("cancel cannot be noted", job_id=self._job_id, error=error.message)
+            job = wanted(await self._around.ledger.get(self._job_id)).job
         await self._ask(job)
 
 

@@ -66,7 +66,7 @@ class Ledger:
         self.identity = ""
         """What tells this ledger's jobs from another gateway's; known once it is loaded."""
         self.turns = Broadcast()
-        """Told whenever a job ended, or something else is wanted of one: others may have their turn."""
+        """Told whenever a job ended at its platform, or something else is wanted of one: others may have their turn."""
         self._change = 0
         self._published = 0
 
@@ -219,10 +219,11 @@ class Ledger:
             self._locks.pop(job.id, None)
             self._event_seqs.pop(job.id, None)
             self._last_words.pop(job.id, None)
-            self.turns.notify()
         else:
             self._open[job.id] = job
         self._published = change.number
+        if job.state.is_terminal or job.is_let_go:
+            self.turns.notify()
         for watcher in self._watchers:
             watcher.offer(change)
 

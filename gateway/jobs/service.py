@@ -16,7 +16,7 @@ from gateway.catalog.estimate import micros_per_hour
 from gateway.catalog.model import Price
 from gateway.clock import Clock
 from gateway.connections.model import Connection
-from gateway.errors import GatewayError, InvalidRequest, RequestIdReused, Unsupported, Violation
+from gateway.errors import GatewayError, InvalidRequest, RequestIdReused, StorageFull, Unsupported, Violation
 from gateway.ids import new_id
 from gateway.jobs import states
 from gateway.jobs.attendant import carry_out
@@ -187,7 +187,13 @@ class Jobs:
             return job
         if job.platform_job_id:
             await self._require(job, capability)
-        job = await self.ledger.change(job_id, request)
+        try:
+            job = await self.ledger.change(job_id, request)
+        except StorageFull:
+            if capability == CANCEL and job.platform_job_id:
+                # It saves money although it cannot be noted; the error says to ask again.
+                await self._carry_out(request(job).job)
+            raise
         if job.platform_job_id:
             await self._carry_out(job)
         self._tracker.wake(job)

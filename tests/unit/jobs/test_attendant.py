@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import GatewayError, Reason
+from gateway.errors import GatewayError, Reason, StorageFull
 from gateway.jobs import alarm, attendant, states
 from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, JobReason, JobState, Metric
+from gateway.jobs.model import (
+    Hold,
+    Job,
+    JobEvent,
+    JobLimits,
+    JobReason,
+    JobState,
+    Metric,
+    Observation,
+    ResourceState,
+)
 from gateway.jobs.order import Orders
 from gateway.jobs.submitter import Submitter
 from gateway.logs.store import LogStore
+from gateway.platform import SourceBatch
 from gateway.plugins.model import Description, LogSource
+from gateway.store.database import Database
+from gateway.store.jobs import Change, JobStore
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform, hourly
 from tests.support.log_source import LoggingPlatform, OnePlatform
@@ -53,6 +67,16 @@ class Trainer(LoggingPlatform):
 
 
 def attending(ledger: Ledger, platform: FakePlatform, clock: FakeClock, folder: Path) -> asyncio.Task[None]:
+    return asyncio.create_task(attendant_of(ledger, platform, clock, folder).run())
+
+
+def attendant_of(
+    ledger: Ledger,
+    platform: FakePlatform,
+    clock: FakeClock,
+    folder: Path,
+    review: Callable[[str], Awaitable[list[str]]] = nothing,
+) -> Attendant:
     platforms = OnePlatform(platform)
     around = Surroundings(
         ledger=ledger,
@@ -61,10 +85,10 @@ def attending(ledger: Ledger, platform: FakePlatform, clock: FakeClock, folder: 
         logs=LogStore(folder),
         clock=clock,
         secrets=nothing,
-        list_artifacts=nothing,
+        list_artifacts=review,
         note_rejected=nothing,
     )
-    return asyncio.create_task(Attendant(JOB.id, around, lambda _: None).run())
+    return Attendant(JOB.id, around, lambda _: None)
 
 
 async def until(so: Callable[[], Awaitable[bool]]) -> None:
@@ -102,6 +126,108 @@ async def test_a_cancel_is_asked_for_again_for_ever_and_its_alarm_names_the_mone
     assert "24.00 USD per hour" in job.message
     kinds = [event.kind for event in await ledger.events(JOB.id, 0, 100)]
     assert kinds.count("cancel_overdue") == 1
+    await stop(task)
+
+
+@dataclass
+class Slow(FakePlatform):
+    """A platform whose log ends late."""
+
+    log_ends: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+        """Send nothing until it ends."""
+        await self.log_ends.wait()
+        yield SourceBatch([], "", is_end=True)
+
+
+RUNNING: Job = replace(JOB, state=JobState.RUNNING, platform_job_id="remote-1", resource_state=ResourceState.HELD)
+
+
+@pytest.mark.parametrize("end", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
+async def test_a_job_that_its_platform_has_ended_is_let_go_while_its_log_is_still_read(
+    ledger: Ledger, tmp_path: Path, end: JobState
+) -> None:
+    await ledger.add(RUNNING)
+    platform = Slow()
+    attended = attendant_of(ledger, platform, FakeClock(), tmp_path)
+    task = asyncio.create_task(attended.run())
+    attended.ended(Observation(state=end))
+
+    async def is_let_go() -> bool:
+        return (await ledger.get(JOB.id)).is_let_go
+
+    await until(is_let_go)
+    assert (await ledger.get(JOB.id)).state is JobState.FINALIZING
+    platform.log_ends.set()
+    async with asyncio.timeout(10):
+        await task
+    assert (await ledger.get(JOB.id)).state is end
+
+
+@pytest.mark.parametrize("end", [JobState.SUCCEEDED, JobState.FAILED])
+async def test_what_is_wrong_with_the_files_of_a_success_is_said_in_the_job_and_its_history(
+    ledger: Ledger, tmp_path: Path, end: JobState
+) -> None:
+    async def review(_: str) -> list[str]:
+        return ["no files", "and more"]
+
+    await ledger.add(RUNNING)
+    attended = attendant_of(ledger, FakePlatform(), FakeClock(), tmp_path, review)
+    attended.ended(Observation(state=end, message="done"))
+    async with asyncio.timeout(10):
+        await attended.run()
+    job = await ledger.get(JOB.id)
+    said = (await ledger.events(JOB.id, 0, 100))[-1].message
+    expected = "done; no files; and more" if end is JobState.SUCCEEDED else "done"
+    assert (job.message, said) == (expected, expected)
+
+
+async def test_files_that_cannot_be_looked_at_do_not_end_a_success_in_silence(ledger: Ledger, tmp_path: Path) -> None:
+    async def review(_: str) -> list[str]:
+        raise GatewayError("503", reason=Reason.PLATFORM_UNAVAILABLE)
+
+    await ledger.add(RUNNING)
+    attended = attendant_of(ledger, FakePlatform(), FakeClock(), tmp_path, review)
+    attended.ended(Observation(state=JobState.SUCCEEDED))
+    async with asyncio.timeout(10):
+        await attended.run()
+    job = await ledger.get(JOB.id)
+    assert (job.state, job.message) == (JobState.SUCCEEDED, "its files could not be looked at: 503")
+
+
+async def test_a_budget_is_kept_although_the_ledger_cannot_be_written(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendant, "LIMIT_SECONDS", 0.001)
+
+    class Full(JobStore):
+        is_full = False
+
+        async def update(self, change: Change, event: JobEvent | None) -> None:
+            if self.is_full:
+                raise StorageFull("the ledger cannot be written")
+            await super().update(change, event)
+
+    store, clock, platform = Full(database), FakeClock(), Deaf()
+    ledger = Ledger(store, clock)
+    await ledger.load()
+    used_up = replace(RUNNING, price=hourly("a", 3_600_000), limits=JobLimits(max_cost_micros=1))
+    await ledger.add(replace(used_up, holds=(Hold(start=clock.now() - timedelta(hours=1)),)))
+    store.is_full = True
+    task = attending(ledger, platform, clock, tmp_path)
+
+    async def asked() -> bool:
+        return platform.count("cancel") > 2
+
+    await until(asked)
+    assert (await ledger.get(JOB.id)).state is JobState.RUNNING
+    store.is_full = False
+
+    async def noted() -> bool:
+        return (await ledger.get(JOB.id)).reason is JobReason.BUDGET_EXCEEDED
+
+    await until(noted)
     await stop(task)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.catalog.model import Price
 from gateway.connections.model import Connection
-from gateway.errors import ConnectorDown, Unsupported
+from gateway.errors import ConnectorDown, StorageFull, Unsupported
 from gateway.jobs import service
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
@@ -151,6 +151,24 @@ async def test_a_cancel_does_not_wait_long_for_a_platform_that_hangs(
     platform.answers.set()
     async with jobs(ledger, platform, tmp_path) as (made, _), asyncio.timeout(10):
         assert (await made.cancel(JOB.id)).state is JobState.CANCELLING
+
+
+async def test_a_cancel_reaches_the_platform_although_it_cannot_be_noted(
+    database: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    class Full(JobStore):
+        async def update(self, change: Change, event: JobEvent | None) -> None:
+            raise StorageFull("the ledger cannot be written")
+
+    ledger = Ledger(Full(database), clock)
+    await ledger.load()
+    await ledger.add(RUNNING)
+    platform = Described()
+    platform.answers.set()
+    async with jobs(ledger, platform, tmp_path) as (made, _), asyncio.timeout(10):
+        with pytest.raises(StorageFull):
+            await made.cancel(JOB.id)
+    assert platform.count("cancel") == 1
 
 
 async def test_a_cancel_that_the_connector_cannot_do_is_refused_and_not_kept(ledger: Ledger, tmp_path: Path) -> None:
