@@ -85,7 +85,7 @@ def _detailed(error: grpc.aio.AioRpcError, message: str) -> RemoteError | None:
         reason=reason,
         retry_after=_retry_after(status),
         violations=_violations(status),
-        metadata=info.metadata,
+        metadata={**_missing(status), **info.metadata},
     )
     found.is_unsent = reason is Reason.PLATFORM_UNAVAILABLE and info.metadata.get(UNSENT) == "true"
     return found
@@ -109,6 +109,13 @@ def _unpack(status: status_pb2.Status, into: error_details_pb2.ErrorInfo) -> boo
 def _retry_after(status: status_pb2.Status) -> timedelta | None:
     info = error_details_pb2.RetryInfo()
     return duration_from_proto(info.retry_delay) if any(detail.Unpack(info) for detail in status.details) else None
+
+
+def _missing(status: status_pb2.Status) -> dict[str, str]:
+    info = error_details_pb2.ResourceInfo()
+    if not any(detail.Unpack(info) for detail in status.details):
+        return {}
+    return {"resource_type": info.resource_type, "resource_name": info.resource_name}
 
 
 def _violations(status: status_pb2.Status) -> list[Violation]:
