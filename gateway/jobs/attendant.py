@@ -11,7 +11,7 @@ import structlog
 from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.jobs import alarm, limits, states
+from gateway.jobs import alarm, limits, states, twins
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.measured import measured, tokens_of
 from gateway.jobs.model import Job, JobState, Observation
@@ -115,7 +115,8 @@ class Attendant:
         """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
         self._poke(job.connection_id)
         async with asyncio.TaskGroup() as tasks:
-            others = [tasks.create_task(self._carry_out_wishes()), tasks.create_task(self._enforce_limits())]
+            works = self._carry_out_wishes(), self._enforce_limits(), self._look_for_twin()
+            others = [tasks.create_task(work) for work in works]
             seen = await self._end
             for task in others:
                 task.cancel()
@@ -192,6 +193,24 @@ class Attendant:
                 is_warned = True
                 await self._warn(job, words)
             await asyncio.sleep(LIMIT_SECONDS)
+
+    async def _look_for_twin(self) -> None:
+        ledger = self._around.ledger
+        is_repeated = await ledger.last_event(self._job_id, (twins.REPEATED,))
+        if is_repeated is None or await ledger.last_event(self._job_id, (twins.FOUND,)):
+            return
+        for seconds in twins.LOOK_AFTER_SECONDS:
+            await asyncio.sleep(seconds)
+            job = await ledger.get(self._job_id)
+            try:
+                twin = await twins.find_twin(await self._around.platforms.platform(job.connection_id), job)
+            except GatewayError as error:
+                log.info("no look for a second machine", job_id=job.id, reason=error.reason, error=error.message)
+                continue
+            if twin:
+                log.warning("platform started a job twice", job_id=job.id, platform_job_id=twin)
+                await ledger.change(job.id, lambda now, twin=twin: twins.told(now, twin))  # type: ignore[misc]
+                return
 
     async def _warn(self, job: Job, words: str) -> None:
         if await self._around.ledger.last_event(job.id, (BUDGET_WARNING,)):

@@ -17,7 +17,7 @@ import structlog
 from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import AMBIGUOUS, GatewayError, Reason, StorageFull
-from gateway.jobs import states
+from gateway.jobs import states, twins
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.line import Line, hold
 from gateway.jobs.model import Job, JobReason, JobState, ResourceState
@@ -129,7 +129,7 @@ class Submitter:
         if job.state is JobState.CANCELLING and not (attempted and safety is SubmitSafety.KEYED):
             return await self._cancelled(job)
         order = await self._orders.make(job)
-        await self._ledger.change(job.id, _started)
+        await self._ledger.change(job.id, _repeated if attempted else _started)
         try:
             platform_job_id = await platform.submit(order)
         except GatewayError as error:
@@ -183,8 +183,8 @@ class Submitter:
 
     async def _was_attempted(self, job: Job) -> bool:
         """Whether a call may have reached the platform: one was started, and none was refused after it."""
-        last = await self._ledger.last_event(job.id, ("submit_started", "submit_refused"))
-        return last is not None and last.kind == "submit_started"
+        last = await self._ledger.last_event(job.id, ("submit_started", twins.REPEATED, "submit_refused"))
+        return last is not None and last.kind != "submit_refused"
 
     async def _find(self, job: Job, platform: Platform) -> str:
         for delay in LOOK_AFTER_SECONDS:
@@ -225,6 +225,10 @@ def _started(job: Job) -> Step:
     # From here on nobody knows whether a machine is rented; it also counts as one that runs.
     called = replace(job, resource_state=ResourceState.UNKNOWN, message="")
     return Step(called, "submit_started", "the platform is called")
+
+
+def _repeated(job: Job) -> Step:
+    return Step(_started(job).job, twins.REPEATED, "the platform is called again, for it knows of no earlier call")
 
 
 def _refused(job: Job, message: str) -> Step:

@@ -224,7 +224,8 @@ async def test_jobs_that_have_not_ended_are_listed_with_their_tokens_page_by_pag
     gone = pb.CancelJobRequest(connection_id="c1", platform_job_id=tokens[3])
     await harness.stub.CancelJob(gone, timeout=SECONDS)
     found: list[pb.ListedJob] = []
-    sizes, page_cursor = [], ""
+    sizes: list[int] = []
+    page_cursor = ""
     while page_cursor or not sizes:
         request = pb.ListJobsRequest(connection_id="c1", cursor=page_cursor)
         page = await harness.stub.ListJobs(request, timeout=SECONDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import GatewayError, Reason, StorageFull
-from gateway.jobs import alarm, attendant, states
+from gateway.jobs import alarm, attendant, states, submitter, twins
 from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import (
@@ -28,8 +28,8 @@ from gateway.jobs.model import (
 from gateway.jobs.order import Orders
 from gateway.jobs.submitter import Submitter
 from gateway.logs.store import LogStore
-from gateway.platform import SourceBatch
-from gateway.plugins.model import Description, LogSource
+from gateway.platform import SourceBatch, SubmitOrder
+from gateway.plugins.model import Description, LogSource, SubmitSafety
 from gateway.store.database import Database
 from gateway.store.jobs import Change, JobStore
 from tests.support.clocks import FakeClock
@@ -228,6 +228,86 @@ async def test_a_budget_is_kept_although_the_ledger_cannot_be_written(
         return (await ledger.get(JOB.id)).reason is JobReason.BUDGET_EXCEEDED
 
     await until(noted)
+    await stop(task)
+
+
+@dataclass
+class Lagging(FakePlatform):
+    """A platform that loses the answer to its first submission, and whose lists show that machine only much later."""
+
+    capabilities: frozenset[str] = field(default_factory=frozenset)
+    made: int = 0
+    shows_first: bool = False
+
+    async def describe(self) -> Description:
+        """Say that it can be asked for a token."""
+        return Description(name="lagging", submit_safety=SubmitSafety.FINDABLE, capabilities=self.capabilities)
+
+    async def submit(self, order: SubmitOrder) -> str:
+        """Make a machine with every call."""
+        self.made += 1
+        self.jobs[f"machine-{self.made}"] = order
+        if self.made == 1:
+            raise GatewayError("the answer was lost", reason=Reason.PLATFORM_TIMEOUT)
+        return f"machine-{self.made}"
+
+    async def find(self, submission_token: str) -> str:
+        """Show the first one, if at all, as lists do: oldest first."""
+        self.calls.append("find")
+        return "machine-1" if self.shows_first else ""
+
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+        """Go on for ever."""
+        await asyncio.Event().wait()
+        yield SourceBatch([], "", is_end=True)
+
+
+@pytest.mark.parametrize("capabilities", [frozenset[str](), frozenset({"list_jobs"})])
+async def test_a_second_machine_that_a_lagging_list_shows_too_late_is_told_of(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capabilities: frozenset[str]
+) -> None:
+    monkeypatch.setattr(submitter, "LOOK_AFTER_SECONDS", (0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(submitter, "RETRY_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(submitter, "RETRY_CAP_SECONDS", 0.0)
+    monkeypatch.setattr(twins, "LOOK_AFTER_SECONDS", (0.001,) * 10_000)
+    await ledger.add(JOB)
+    platform = Lagging(capabilities=capabilities)
+    task = attending(ledger, platform, FakeClock(), tmp_path)
+
+    async def is_accepted() -> bool:
+        return bool((await ledger.get(JOB.id)).platform_job_id)
+
+    await until(is_accepted)
+    assert platform.calls[:5] == ["find"] * 5
+    platform.shows_first = True
+
+    async def is_told() -> bool:
+        return "started it twice" in (await ledger.get(JOB.id)).message
+
+    await until(is_told)
+    job = await ledger.get(JOB.id)
+    assert job.platform_job_id == "machine-2"
+    assert "jobs orphans --end machine-1" in job.message
+    await stop(task)
+
+
+async def test_a_job_that_was_submitted_once_is_not_looked_for_again(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twins, "LOOK_AFTER_SECONDS", (0.0,) * 10)
+    monkeypatch.setattr(attendant, "LIMIT_SECONDS", 0.001)
+    await ledger.add(JOB)
+    platform = Lagging(made=1, shows_first=True)
+    task = attending(ledger, platform, FakeClock(), tmp_path)
+
+    async def is_accepted() -> bool:
+        return bool((await ledger.get(JOB.id)).platform_job_id)
+
+    await until(is_accepted)
+    for _ in range(20):
+        # As many turns as the looks would take.
+        await ledger.events(JOB.id, 0, 10)
+    assert platform.count("find") == 0
     await stop(task)
 
 
