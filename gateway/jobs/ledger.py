@@ -23,8 +23,9 @@ WATCH_BEAT_SECONDS = 15.0
 class Watcher:
     """Collects the changes that one client has not taken yet: per job the latest, so that memory is bounded."""
 
-    def __init__(self, job_filter: JobFilter) -> None:
+    def __init__(self, job_filter: JobFilter, *, hears_metrics: bool = False) -> None:
         self.filter = job_filter
+        self._hears_metrics = hears_metrics
         self._pending: dict[str, Change] = {}
         self._arrived = asyncio.Event()
 
@@ -35,8 +36,13 @@ class Watcher:
             self._pending[change.job.id] = change
             self._arrived.set()
 
+    def hear(self, job_id: str) -> None:
+        """Wake the client, without a change, if it waits for metrics of this job."""
+        if self._hears_metrics and job_id == self.filter.job_id:
+            self._arrived.set()
+
     async def take(self) -> list[Change]:
-        """Wait for changes, at most a beat; none = silence."""
+        """Wait for changes, at most a beat; none = silence, or metrics."""
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_BEAT_SECONDS):
                 await self._arrived.wait()
@@ -158,6 +164,8 @@ class Ledger:
     async def add_metrics(self, job_id: str, points: Sequence[Metric]) -> None:
         """Store metric points."""
         await self._store.add_metrics(job_id, points)
+        for watcher in self._watchers:
+            watcher.hear(job_id)
 
     async def metrics_behind(
         self, job_id: str, names: Sequence[str], place: int, limit: int
@@ -173,9 +181,14 @@ class Ledger:
         """Yield metric points, by name, step and attempt, without holding all of them in memory."""
         return self._store.metric_stream(job_id, names, from_step)
 
-    async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
-        """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence."""
-        watcher = Watcher(job_filter)
+    async def watch(
+        self, job_filter: JobFilter, since: int, *, hears_metrics: bool = False
+    ) -> AsyncIterator[list[Change]]:
+        """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence.
+
+        With `hears_metrics`, new metrics of the one job that is watched are told by an empty list, too.
+        """
+        watcher = Watcher(job_filter, hears_metrics=hears_metrics)
         self._watchers.add(watcher)
         try:
             # Where there is no history, no change that came meanwhile may be passed over.
@@ -189,7 +202,8 @@ class Ledger:
             self._watchers.discard(watcher)
 
     async def _history(self, job_filter: JobFilter, since: int) -> list[Change]:
-        if since:
+        # A point that is not reached yet is one of another history: the ledger was put back to an older state.
+        if 0 < since <= self._published:
             return await self._store.changed_since(since, job_filter)
         if job_filter.job_id:
             return [Change(await self.get(job_filter.job_id), self._published)]

@@ -165,11 +165,13 @@ class Jobs:
         """Return a job as people see it: with its place in the line, where it waits in one."""
         return self._tracker.line.shown(job)
 
-    async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
-        """Yield changes of jobs; an empty list is a sign of life."""
+    async def watch(
+        self, job_filter: JobFilter, since: int, *, hears_metrics: bool = False
+    ) -> AsyncIterator[list[Change]]:
+        """Yield changes of jobs; an empty list is a sign of life, or of new metrics where those are waited for."""
         if job_filter.job_id:
             await self.ledger.get(job_filter.job_id)
-        async for changes in self.ledger.watch(job_filter, since):
+        async for changes in self.ledger.watch(job_filter, since, hears_metrics=hears_metrics):
             yield changes
 
     async def cancel(self, job_id: str) -> Job:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from gateway.artifacts import datasets, uploads
+from gateway.artifacts import uploads
 from gateway.artifacts.blobs import Blobs
+from gateway.artifacts.model import Piece
+from gateway.artifacts.upload_file import publish
 from gateway.paging import PageRequest
 from gateway.store.database import Database
 from gateway.store.uploads import UploadStore
@@ -81,7 +83,7 @@ def life(monkeypatch: pytest.MonkeyPatch) -> Life:
     made = Life()
     for name in ("append", "sync", "keep"):
         monkeypatch.setattr(uploads, name, made.step(getattr(uploads, name)))
-    monkeypatch.setattr(datasets, "publish", made.step(datasets.publish))
+    monkeypatch.setattr("gateway.artifacts.datasets.publish", made.step(publish))
     for owner, name in (
         (UploadStore, "save"),
         (UploadStore, "add_dataset"),
@@ -103,7 +105,7 @@ async def a_life(folder: Path, platform: FakePlatform, purpose: str) -> tuple[Be
         status = await bench.uploads.start(wanted)
         there = status.committed_offset
         for offset in range(there, len(DATA), CHUNK):
-            piece = uploads.Piece(offset, DATA[offset : offset + CHUNK])
+            piece = Piece(offset, DATA[offset : offset + CHUNK])
             there = await bench.uploads.write(status.upload_id, send([piece]))
         return bench, database, await bench.uploads.commit(status.upload_id)
     except Killed:

@@ -293,3 +293,33 @@ async def test_a_watcher_that_reads_history_while_a_job_changes_never_sees_it_go
         assert [change.job.attempt for change in await anext(watch)] == [2]
         # The change that history has overtaken was told meanwhile, and is not news any more.
         assert await anext(watch) == []
+
+
+async def test_a_watch_from_a_point_that_history_has_not_reached_begins_with_the_open_jobs(ledger: Ledger) -> None:
+    await ledger.add(job(1))
+    watch = ledger.watch(JobFilter(), ledger.published + 100)
+    async with asyncio.timeout(5):
+        assert [change.job.id for change in await anext(watch)] == ["job-001"]
+        await ledger.change("job-001", running)
+        assert [change.job.state for change in await anext(watch)] == [JobState.RUNNING]
+
+
+async def test_whoever_waits_for_metrics_is_told_at_once_and_nobody_else(ledger: Ledger) -> None:
+    for number in (1, 2):
+        await ledger.add(job(number))
+    point = Metric(name="loss", step=1, value=1.0, epoch=0.5, time=NOON, attempt=1)
+    waiting = ledger.watch(JobFilter(job_id="job-001"), 0, hears_metrics=True)
+    others = [
+        ledger.watch(JobFilter(job_id="job-001"), 0),
+        ledger.watch(JobFilter(job_id="job-002"), 0, hears_metrics=True),
+    ]
+    async with asyncio.timeout(5):
+        for watch in (waiting, *others):
+            await anext(watch)
+        tasks = [asyncio.ensure_future(anext(watch)) for watch in others]
+        await ledger.add_metrics("job-001", [point])
+        assert await anext(waiting) == []
+        assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -155,3 +155,19 @@ async def test_every_sweep_warns_of_each_orphan_with_its_age_its_price_and_the_w
     assert (platform.count("list_jobs") >= 3, old.count("list_jobs"), unused.count("list_jobs")) == (True, 1, 0)
     assert (told[0]["age_seconds"], told[0]["price_per_hour"]) == (3 * 3600, "2.00 USD")
     assert told[0]["end_it"] == "peftstudio jobs orphans --end m-4"
+
+
+async def test_a_job_that_ends_while_the_list_is_on_its_way_is_no_orphan(ledger: Ledger, clock: FakeClock) -> None:
+    class Slow(Listing):
+        async def list_jobs(self) -> list[ListedJob]:
+            clock.advance(1)
+            await ledger.change(JOB.id, lambda now: states.observe(now, Observation(state=JobState.SUCCEEDED), NOON))
+            return self.listed
+
+    token = own(ledger, 1)
+    await ledger.add(replace(JOB, submission_token=token, platform_job_id="m-1", state=JobState.RUNNING))
+    assert (await sweeper(ledger, a=Slow(listed=[remote("m-1", token)])).find()).orphans == ()
+    # One that still goes on in the next list is one.
+    await ledger.add(replace(JOB, id="job-2", submission_token=own(ledger, 2), state=JobState.FAILED))
+    (found,) = (await sweeper(ledger, a=Listing(listed=[remote("m-2", own(ledger, 2))])).find()).orphans
+    assert found.job_id == "job-2"
