@@ -77,7 +77,8 @@ async def run(ledger: Ledger, platform: FakePlatform, rejected: list[tuple[str, 
         if rejected is not None:
             rejected.append((connection_id, words))
 
-    async with asyncio.timeout(10):
+    # Far more than any needs: a write waits for the disk.
+    async with asyncio.timeout(60):
         return await Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock(), note).run(JOB.id)
 
 
