@@ -148,10 +148,15 @@ class Attendant:
         last_seq = job_log.segment.mark.last_seq
 
         def apply(now: Job) -> Step:
-            step = states.doubted(states.observe(now, seen, self._around.clock.now()), doubts)
+            step = states.observe(now, seen, self._around.clock.now())
+            is_success = step.job.state is JobState.SUCCEEDED
+            step = states.remarked(step, (doubts if is_success else "", alarm.still_held(step.job)))
             return replace(step, job=replace(step.job, last_log_seq=last_seq, is_log_open=not is_drained))
 
-        return await self._around.ledger.change(self._job_id, apply)
+        job = await self._around.ledger.change(self._job_id, apply)
+        if words := alarm.still_held(job):
+            log.warning("machine still held", job_id=job.id, connection_id=job.connection_id, why=words)
+        return job
 
     async def _carry_out_wishes(self) -> None:
         """Ask the platform again for what is still wanted: a wish outlives a crash of either side."""

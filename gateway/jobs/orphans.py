@@ -19,7 +19,7 @@ from gateway.clock import Clock
 from gateway.connections.model import Connection
 from gateway.errors import GatewayError, NotFound, Reason
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, ListedJob
+from gateway.jobs.model import Job, ListedJob, ResourceState
 from gateway.jobs.tokens import is_own
 from gateway.platform import Platforms
 
@@ -143,6 +143,8 @@ class Orphans:
 
     async def _orphan(self, connection_id: str, listed: ListedJob, asked_at: datetime) -> Orphan | None:
         is_over = listed.seen.state is not None and listed.seen.state.is_terminal
+        # A training that has ended on a machine that is still held costs as much as one that runs.
+        is_over = is_over and listed.seen.resource_state not in (ResourceState.HELD, ResourceState.RELEASE_REQUESTED)
         if is_over or not is_own(self._ledger.identity, listed.submission_token):
             return None
         job = await self._ledger.by_token(listed.submission_token)

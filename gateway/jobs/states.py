@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -116,12 +117,13 @@ def over(job: Job, seen: Observation, now: datetime) -> Step:
     return observe(job, replace(seen, state=JobState.FINALIZING, resource_state=held), now)
 
 
-def doubted(step: Step, doubts: str) -> Step:
-    """Say of a success what is wrong with its files; empty = nothing."""
-    if not doubts or step.job.state is not JobState.SUCCEEDED or not step.kind:
+def remarked(step: Step, remarks: Sequence[str]) -> Step:
+    """Say besides, in the job and in its event, what people should know of an end."""
+    told = [remark for remark in remarks if remark]
+    if not told or not step.kind:
         return step
-    message = f"{step.job.message}; {doubts}" if step.job.message else doubts
-    return Step(replace(step.job, message=message), step.kind, f"{step.message}; {doubts}")
+    message = "; ".join([step.job.message, *told] if step.job.message else told)
+    return Step(replace(step.job, message=message), step.kind, "; ".join([step.message, *told]))
 
 
 def fail(job: Job, reason: JobReason, message: str, now: datetime) -> Step:

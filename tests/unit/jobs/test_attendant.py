@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.errors import GatewayError, Reason, StorageFull
 from gateway.jobs import alarm, attendant, states, submitter, twins
@@ -181,6 +182,21 @@ async def test_what_is_wrong_with_the_files_of_a_success_is_said_in_the_job_and_
     said = (await ledger.events(JOB.id, 0, 100))[-1].message
     expected = "done; no files; and more" if end is JobState.SUCCEEDED else "done"
     assert (job.message, said) == (expected, expected)
+
+
+async def test_a_machine_that_is_still_held_behind_the_end_is_told_of_with_its_price(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    await ledger.add(replace(RUNNING, price=hourly("a", 24_000_000)))
+    attended = attendant_of(ledger, FakePlatform(), FakeClock(), tmp_path)
+    attended.ended(Observation(state=JobState.FAILED, message="exited", resource_state=ResourceState.HELD))
+    with capture_logs() as told:
+        async with asyncio.timeout(10):
+            await attended.run()
+    job = await ledger.get(JOB.id)
+    assert job.message.startswith("exited; the platform says that it still holds a machine")
+    assert "24.00 USD per hour" in job.message
+    assert [entry["event"] for entry in told if entry["log_level"] == "warning"] == ["machine still held"]
 
 
 async def test_files_that_cannot_be_looked_at_do_not_end_a_success_in_silence(ledger: Ledger, tmp_path: Path) -> None:

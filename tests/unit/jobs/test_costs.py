@@ -71,6 +71,14 @@ def test_a_log_that_is_still_read_behind_the_end_costs_nothing() -> None:
     assert spent(lived(job, (20, told)), 999) == 10_000
 
 
+def test_a_training_that_runs_costs_although_its_platform_cannot_tell_what_it_holds() -> None:
+    running = Observation(state=JobState.RUNNING, resource_state=ResourceState.UNKNOWN)
+    job = replace(PRICED, limits=JobLimits(max_cost_micros=20_000))
+    job = lived(job, (0, running), (10, running))
+    assert spent(job, 15) == 15_000
+    assert limits.breach(job, NOON + 20 * SECOND) is not None
+
+
 def test_a_queue_costs_nothing() -> None:
     waiting = Observation(state=JobState.QUEUED, resource_state=ResourceState.NONE)
     assert spent(lived(PRICED, (0, waiting), (500, waiting)), 1000) == 0

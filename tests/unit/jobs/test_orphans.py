@@ -15,7 +15,7 @@ from gateway.connections.model import Connection
 from gateway.errors import GatewayError, NotFound, Reason, Unsupported
 from gateway.jobs import orphans, states
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import JobReason, JobState, ListedJob, Observation
+from gateway.jobs.model import JobReason, JobState, ListedJob, Observation, ResourceState
 from gateway.jobs.orphans import Orphans
 from gateway.jobs.tokens import is_own, token_of
 from gateway.store.database import Database
@@ -171,3 +171,13 @@ async def test_a_job_that_ends_while_the_list_is_on_its_way_is_no_orphan(ledger:
     await ledger.add(replace(JOB, id="job-2", submission_token=own(ledger, 2), state=JobState.FAILED))
     (found,) = (await sweeper(ledger, a=Listing(listed=[remote("m-2", own(ledger, 2))])).find()).orphans
     assert found.job_id == "job-2"
+
+
+async def test_a_training_that_has_ended_on_a_machine_that_is_still_held_is_an_orphan(ledger: Ledger) -> None:
+    token = own(ledger, 1)
+    await ledger.add(replace(JOB, submission_token=token, platform_job_id="m-1", state=JobState.FAILED))
+    released = Observation(state=JobState.FAILED, resource_state=ResourceState.RELEASED)
+    assert (await sweeper(ledger, a=Listing(listed=[remote("m-1", token, released)])).find()).orphans == ()
+    held = Observation(state=JobState.FAILED, resource_state=ResourceState.HELD)
+    (found,) = (await sweeper(ledger, a=Listing(listed=[remote("m-1", token, held)])).find()).orphans
+    assert found.listed.platform_job_id == "m-1"
