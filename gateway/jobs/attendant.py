@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -214,7 +215,7 @@ class Attendant:
                 continue
             if twin:
                 log.warning("platform started a job twice", job_id=job.id, platform_job_id=twin)
-                await ledger.change(job.id, lambda now, twin=twin: twins.told(now, twin))  # type: ignore[misc]
+                await ledger.change(job.id, partial(twins.told, twin=twin))
                 return
 
     async def _warn(self, job: Job, words: str) -> None:

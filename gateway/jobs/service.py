@@ -17,15 +17,7 @@ from gateway.catalog.estimate import micros_per_hour
 from gateway.catalog.model import Price
 from gateway.clock import Clock
 from gateway.connections.model import Connection
-from gateway.errors import (
-    GatewayError,
-    InvalidRequest,
-    Reason,
-    RequestIdReused,
-    StorageFull,
-    Unsupported,
-    Violation,
-)
+from gateway.errors import GatewayError, InvalidRequest, Reason, RequestIdReused, Unsupported, Violation
 from gateway.ids import new_id
 from gateway.jobs import states
 from gateway.jobs.attendant import carry_out
@@ -200,7 +192,7 @@ class Jobs:
             await self._require(job, capability)
         try:
             job = await self.ledger.change(job_id, request)
-        except StorageFull:
+        except GatewayError:
             if capability == CANCEL and job.platform_job_id:
                 # It saves money although it cannot be noted; the error says to ask again.
                 await self._carry_out(request(job).job)

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.catalog.model import Price
 from gateway.connections.model import Connection
-from gateway.errors import ConnectorDown, InvalidRequest, NotFound, StorageFull, Unsupported, Violation
+from gateway.errors import ConnectorDown, GatewayError, InvalidRequest, NotFound, Reason, Unsupported, Violation
 from gateway.jobs import service
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
@@ -212,12 +212,13 @@ async def test_a_cancel_does_not_wait_long_for_a_platform_that_hangs(
         assert (await made.cancel(JOB.id)).state is JobState.CANCELLING
 
 
+@pytest.mark.parametrize("reason", [Reason.STORAGE_FULL, Reason.OVERLOADED])
 async def test_a_cancel_reaches_the_platform_although_it_cannot_be_noted(
-    database: Database, clock: FakeClock, tmp_path: Path
+    database: Database, clock: FakeClock, tmp_path: Path, reason: Reason
 ) -> None:
     class Full(JobStore):
         async def update(self, change: Change, event: JobEvent | None) -> None:
-            raise StorageFull("the ledger cannot be written")
+            raise GatewayError("the ledger cannot be written", reason=reason)
 
     ledger = Ledger(Full(database), clock)
     await ledger.load()
@@ -225,7 +226,7 @@ async def test_a_cancel_reaches_the_platform_although_it_cannot_be_noted(
     platform = Described()
     platform.answers.set()
     async with jobs(ledger, platform, tmp_path) as (made, _), asyncio.timeout(10):
-        with pytest.raises(StorageFull):
+        with pytest.raises(GatewayError, match="cannot be written"):
             await made.cancel(JOB.id)
     assert platform.count("cancel") == 1
 
