@@ -42,6 +42,7 @@ UNREACHED = (ConnectionRefusedError, socket.gaierror)
 """Errors that come before anything could be sent; of aiohttp's, those are its ClientConnectorErrors."""
 
 LONGEST_CHAIN = 8
+ERROR_ID_BYTES = 4
 OUT_OF_MEMORY = "The connector ran out of memory; if it needs so much, raise its limit."
 
 
@@ -74,7 +75,8 @@ def classify(error: BaseException) -> ConnectorError:
         for translate in (_own, _from_http, _from_value, _from_system):
             found = translate(link)
             if found is not None:
-                return _unreached(found.message) if _hides_unreached(link) else found
+                found = _unreached(found.message) if _hides_unreached(link) else found
+                return _traced(found, error) if isinstance(found, BadUpstreamError) else found
     return _bug(error)
 
 
@@ -153,9 +155,16 @@ def _hides_unreached(error: BaseException) -> bool:
     return type(error) is ConnectionError and below is not None and _is_unreached(below)
 
 
+def _traced(found: BadUpstreamError, error: BaseException) -> ConnectorError:
+    """Log an answer that nobody understands under an id, and give a caller the id."""
+    error_id = found.metadata.setdefault("error_id", secrets.token_hex(ERROR_ID_BYTES))
+    logger.warning("answer not understood error_id=%s", error_id, exc_info=error)
+    return found
+
+
 def _bug(error: BaseException) -> ConnectorError:
     """Log what nobody foresaw under an id, and give a caller the id."""
-    error_id = secrets.token_hex(4)
+    error_id = secrets.token_hex(ERROR_ID_BYTES)
     logger.error("call failed error_id=%s", error_id, exc_info=error)
     # A RuntimeError is how the guide's connectors speak to people; any other text was not written for them.
     words = (

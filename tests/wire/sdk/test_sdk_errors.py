@@ -145,6 +145,16 @@ async def test_not_found_names_what_was_looked_for() -> None:
     assert (failed.get(ResourceInfo).resource_type, failed.get(ResourceInfo).resource_name) == ("job", "j-1")
 
 
+async def test_an_answer_that_nobody_understands_has_an_id_in_the_details_and_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failed = await _failed(lambda: json.JSONDecodeError("no JSON", "<html>", 0))
+    error_id = failed.info.metadata["error_id"]
+    assert (failed.reason, len(error_id)) == ("BAD_UPSTREAM", 8)
+    record = next(record for record in caplog.records if error_id in record.getMessage())
+    assert record.exc_info
+
+
 async def test_a_bug_shows_an_id_to_the_client_and_its_traceback_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     failed = await _failed(lambda: KeyError("internal detail"))
     error_id = failed.info.metadata["error_id"]
