@@ -94,7 +94,12 @@ class PlatformConnector:
         raise NotImplementedError("disconnect")
 
     async def submit_job(self, config: TrainingConfig) -> str:
-        """Start a job and return the platform's id of it."""
+        """Start a job and return the platform's id of it.
+
+        After a refusal (4xx, 429, a connection that is refused, ValueError) nothing is taken to have been started, and
+        the job may be submitted again. Where something was made before the refusal came, undo it or raise
+        `PlatformUnavailableError`, which leaves it open.
+        """
         raise NotImplementedError("submit_job")
 
     async def get_job_status(self, job_id: str) -> str | JobStatus | JobObservation:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from gateway.api.servicers import Servicers
 from gateway.artifacts.blobs import Blobs
 from gateway.artifacts.cache import Cache
 from gateway.artifacts.datasets import Datasets
+from gateway.artifacts.review import Review
 from gateway.artifacts.service import Artifacts
 from gateway.artifacts.uploads import Uploads
 from gateway.catalog.service import Catalog
@@ -37,6 +38,7 @@ from gateway.connections.model import ConnectionState
 from gateway.connections.service import Connections
 from gateway.connections.vault import Vault
 from gateway.data_folder import DataFolder
+from gateway.errors import GatewayError
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.order import Orders
@@ -162,15 +164,16 @@ def _surroundings(
     artifacts: Artifacts,
     clock: Clock,
 ) -> Surroundings:
+    note_rejected = _note_rejected(connections)
     return Surroundings(
         ledger=ledger,
-        submitter=Submitter(ledger, accounts, orders, clock),
+        submitter=Submitter(ledger, accounts, orders, clock, note_rejected),
         platforms=accounts,
         logs=logs,
         clock=clock,
         secrets=_secrets(connections),
-        list_artifacts=artifacts.list,
-        note_rejected=_note_rejected(connections),
+        list_artifacts=Review(artifacts, ledger).doubts,
+        note_rejected=note_rejected,
     )
 
 
@@ -268,6 +271,8 @@ def _secrets(connections: Connections) -> Callable[[str], Awaitable[Collection[s
 
 def _note_rejected(connections: Connections) -> Callable[[str, str], Awaitable[None]]:
     async def note(connection_id: str, message: str) -> None:
-        await connections.mark(connection_id, ConnectionState.NEEDS_AUTH, message)
+        # It may be gone, or the ledger not writable: what is done with the job does not depend on it.
+        with suppress(GatewayError):
+            await connections.mark(connection_id, ConnectionState.NEEDS_AUTH, message)
 
     return note

@@ -23,7 +23,7 @@ def held(job: Job, seen: Observation, now: datetime) -> Job:
     is_open = bool(job.holds) and job.holds[-1].end is None
     if job.state.is_terminal:
         return _ended(job, seen, now, is_open=is_open)
-    if job.resource_state in _PAID and not is_open:
+    if _is_paid(job) and not is_open:
         start = _within(job.created_at, seen.started_at, now) if not job.holds else now
         return _opened(job, start)
     if is_open and _is_let_go(job):
@@ -34,6 +34,12 @@ def held(job: Job, seen: Observation, now: datetime) -> Job:
 def closed(job: Job, now: datetime) -> Job:
     """Close the present stretch of a job whose end the gateway itself decides."""
     return _closed(job, now) if job.holds and job.holds[-1].end is None else job
+
+
+def _is_paid(job: Job) -> bool:
+    # Of a training that runs, it is certain that something is held, whether or not the platform can tell.
+    is_running = job.resource_state is ResourceState.UNKNOWN and job.state is JobState.RUNNING
+    return is_running or job.resource_state in _PAID
 
 
 def _ended(job: Job, seen: Observation, now: datetime, *, is_open: bool) -> Job:

@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -87,16 +88,16 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     """Apply what a connector saw."""
     if job.state.is_terminal:
         return _ignored(job, seen)
-    job = replace(job, observed_at=now, last_error="")
     is_new_attempt = seen.attempt > job.attempt
-    if is_new_attempt:
-        # What the attempt before ended with says nothing of this one.
-        job = replace(job, exit_code=None)
-    seen = _proven(seen, job.exit_code)
-    if seen.state is None or seen.state is job.state:
+    # What the attempt before ended with says nothing of this one.
+    seen = _proven(seen, None if is_new_attempt else job.exit_code)
+    is_waited_for = seen.state is None or is_legal(job.state, seen.state, is_new_attempt=is_new_attempt)
+    if not (is_waited_for or seen.state is job.state or job.state in _WAITING_FOR):
+        return _ignored(replace(job, observed_at=now, last_error=""), seen)
+    job = replace(job, observed_at=now, last_error="", exit_code=None if is_new_attempt else job.exit_code)
+    if seen.state is None or seen.state is job.state or not is_waited_for:
+        # Also of a job that is being cancelled or paused: until that is done, it may begin to hold a machine.
         return Step(holds.held(_details(job, seen), seen, now))
-    if not is_legal(job.state, seen.state, is_new_attempt=is_new_attempt):
-        return _ignored(job, seen)
     state = JobState.RECOVERING if is_new_attempt and _is_backward(job.state, seen.state) else seen.state
     reason = job.reason if state is JobState.CANCELLED and job.reason in _LIMITS else _reason(seen, state)
     job = replace(_details(job, seen), state=state, reason=reason, message=seen.message)
@@ -106,6 +107,23 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
         job = replace(job, started_at=now)
     job = holds.held(job, seen, now)
     return Step(job, "state_changed", seen.message or f"the platform reports {seen.raw_state or state.lower()}")
+
+
+def over(job: Job, seen: Observation, now: datetime) -> Step:
+    """Note that the platform has ended a job of which log and files are still read: it holds nothing any more."""
+    is_told = seen.resource_state is not ResourceState.UNSPECIFIED
+    is_doubtful = job.resource_state in (ResourceState.UNKNOWN, ResourceState.RELEASE_REQUESTED)
+    held = seen.resource_state if is_told or is_doubtful else ResourceState.RELEASED
+    return observe(job, replace(seen, state=JobState.FINALIZING, resource_state=held), now)
+
+
+def remarked(step: Step, remarks: Sequence[str]) -> Step:
+    """Say besides, in the job and in its event, what people should know of an end."""
+    told = [remark for remark in remarks if remark]
+    if not told or not step.kind:
+        return step
+    message = "; ".join([step.job.message, *told] if step.job.message else told)
+    return Step(replace(step.job, message=message), step.kind, "; ".join([step.message, *told]))
 
 
 def fail(job: Job, reason: JobReason, message: str, now: datetime) -> Step:
@@ -168,6 +186,7 @@ def cancelled_before_start(job: Job, now: datetime) -> Step:
         state=JobState.CANCELLED,
         reason=JobReason.CANCELLED_BY_USER,
         message="cancelled before it was submitted",
+        last_error="",
         resource_state=ResourceState.NONE,
         ended_at=now,
     )
@@ -221,6 +240,6 @@ def _reason(seen: Observation, state: JobState) -> JobReason:
 
 
 def _ignored(job: Job, seen: Observation) -> Step:
-    if seen.state is None or seen.state is job.state or job.state in _WAITING_FOR:
+    if seen.state is None or seen.state is job.state:
         return Step(job)
     return Step(job, "report_ignored", f"a report of {seen.state.lower()} came while {job.state.lower()}")

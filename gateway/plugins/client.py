@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2
 from gateway.cancellation import only_own_cancellation
 from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError
 from gateway.plugins.activity import Activity
+from gateway.plugins.blotting import blot
 from gateway.plugins.channel import credentials, is_proven, open_channel
 from gateway.plugins.failures import Stranger
 from gateway.plugins.handshake import Tokens
@@ -82,6 +83,7 @@ class ConnectorClient:
         self.troubles = Troubles(on_trouble)
         self._tokens = tokens
         self._hide = hide
+        self._secrets: set[str] = set()
         self._metadata = credentials(tokens)
         self._channel = channel
         self._stub: ConnectorServiceAsyncStub = ConnectorServiceStub(self._channel)
@@ -151,6 +153,7 @@ class ConnectorClient:
     async def connect(self, connection_id: str, values: dict[str, str], limit: timedelta) -> str:
         """Open a connection and return whose account it is."""
         self._hide(values.values())
+        self._secrets.update(values.values())
         request = pb.ConnectRequest(connection_id=connection_id, credentials=values)
         return (await self.call(lambda stub: stub.Connect, request, limit)).account
 
@@ -237,6 +240,7 @@ class ConnectorClient:
                 async with self._translated(method, is_stream=is_stream):
                     yield
             except GatewayError as error:
+                blot(error, self._secrets)
                 self.troubles.failed(connection_id, method, error)
                 raise
             self.troubles.succeeded(connection_id, method)

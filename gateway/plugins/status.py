@@ -27,6 +27,9 @@ from gateway.plugins.failures import Stranger
 from gateway.wire.time import duration_from_proto
 
 DOMAIN = "peftstudio"
+UNSENT = "unsent"
+"""Key of an error's metadata: `true` = the connector did not reach the platform at all, e.g. it was refused there."""
+
 MAX_MESSAGE_CHARS = 1024
 """What a connector's message may have; more of it would not fit into a status again."""
 
@@ -77,13 +80,15 @@ def _detailed(error: grpc.aio.AioRpcError, message: str) -> RemoteError | None:
         reason = Reason(info.reason)
     except ValueError:
         return None
-    return RemoteError(
+    found = RemoteError(
         message,
         reason=reason,
         retry_after=_retry_after(status),
         violations=_violations(status),
-        metadata=info.metadata,
+        metadata={**_missing(status), **info.metadata},
     )
+    found.is_unsent = reason is Reason.PLATFORM_UNAVAILABLE and info.metadata.get(UNSENT) == "true"
+    return found
 
 
 def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
@@ -104,6 +109,13 @@ def _unpack(status: status_pb2.Status, into: error_details_pb2.ErrorInfo) -> boo
 def _retry_after(status: status_pb2.Status) -> timedelta | None:
     info = error_details_pb2.RetryInfo()
     return duration_from_proto(info.retry_delay) if any(detail.Unpack(info) for detail in status.details) else None
+
+
+def _missing(status: status_pb2.Status) -> dict[str, str]:
+    info = error_details_pb2.ResourceInfo()
+    if not any(detail.Unpack(info) for detail in status.details):
+        return {}
+    return {"resource_type": info.resource_type, "resource_name": info.resource_name}
 
 
 def _violations(status: status_pb2.Status) -> list[Violation]:

@@ -56,6 +56,29 @@ def test_a_machine_that_is_held_before_the_training_starts_costs_already() -> No
     assert spent(lived(PRICED, (5, early)), 25) == 20_000
 
 
+def test_a_machine_that_a_job_gets_while_it_is_being_cancelled_is_charged_for() -> None:
+    cancelling = states.request_cancel(PRICED, JobReason.CANCELLED_BY_USER, "no").job
+    gone = Observation(state=JobState.CANCELLED, resource_state=ResourceState.RELEASED)
+    job = lived(cancelling, (10, HELD), (40, gone))
+    assert (job.state, spent(job, 999)) == (JobState.CANCELLED, 30_000)
+
+
+def test_a_log_that_is_still_read_behind_the_end_costs_nothing() -> None:
+    job = lived(PRICED, (0, HELD))
+    told = Observation(state=JobState.FAILED)
+    job = states.over(job, told, NOON + 10 * SECOND).job
+    assert (job.state, job.resource_state) == (JobState.FINALIZING, ResourceState.RELEASED)
+    assert spent(lived(job, (20, told)), 999) == 10_000
+
+
+def test_a_training_that_runs_costs_although_its_platform_cannot_tell_what_it_holds() -> None:
+    running = Observation(state=JobState.RUNNING, resource_state=ResourceState.UNKNOWN)
+    job = replace(PRICED, limits=JobLimits(max_cost_micros=20_000))
+    job = lived(job, (0, running), (10, running))
+    assert spent(job, 15) == 15_000
+    assert limits.breach(job, NOON + 20 * SECOND) is not None
+
+
 def test_a_queue_costs_nothing() -> None:
     waiting = Observation(state=JobState.QUEUED, resource_state=ResourceState.NONE)
     assert spent(lived(PRICED, (0, waiting), (500, waiting)), 1000) == 0
