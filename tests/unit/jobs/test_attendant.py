@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -136,7 +136,7 @@ class Slow(FakePlatform):
 
     log_ends: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Send nothing until it ends."""
         await self.log_ends.wait()
         yield SourceBatch([], "", is_end=True)
@@ -272,7 +272,7 @@ class Lagging(FakePlatform):
         self.calls.append("find")
         return "machine-1" if self.shows_first else ""
 
-    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Go on for ever."""
         await asyncio.Event().wait()
         yield SourceBatch([], "", is_end=True)
