@@ -217,3 +217,9 @@ class StorageFull(GatewayError):
     reason = Reason.STORAGE_FULL
     errnos: ClassVar[frozenset[int]] = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
     """System errors that mean this."""
+
+
+class LedgerUnavailable(GatewayError):
+    """Raised when the ledger's database cannot be used at present: its server is gone, or another program holds it."""
+
+    reason = Reason.OVERLOADED

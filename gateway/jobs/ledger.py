@@ -19,6 +19,9 @@ from gateway.unbroken import unbroken
 WATCH_BEAT_SECONDS = 15.0
 """Longest silence on a watch."""
 
+HISTORY_JOBS = 500
+"""Jobs that a watcher's history is read by: some megabytes at most, if their configurations are large."""
+
 
 class Watcher:
     """Collects the changes that one client has not taken yet: per job the latest, so that memory is bounded."""
@@ -104,6 +107,13 @@ class Ledger:
         await self._store.insert(change, event)
         self._publish(change)
 
+    async def adopt(self, job_id: str) -> bool:
+        """Take up a job whose `add` failed, if the database took it after all."""
+        job = await self._store.settled(job_id)
+        if job is not None:
+            self._publish(self._next(job))
+        return job is not None
+
     async def change(self, job_id: str, apply: Callable[[Job], Step]) -> Job:
         """Change a job by a pure function of what it is; nothing else changes it meanwhile.
 
@@ -174,20 +184,29 @@ class Ledger:
         """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence."""
         watcher = Watcher(job_filter)
         self._watchers.add(watcher)
+        is_first = True
         try:
-            # Where there is no history, no change that came meanwhile may be passed over.
-            yield await self._history(job_filter, since) or watcher.collect()
+            async for changes in self._history(job_filter, since):
+                is_first = False
+                yield changes
+            if is_first:
+                # No change that came meanwhile may be passed over.
+                yield watcher.collect()
             while True:
                 yield await watcher.take()
         finally:
             self._watchers.discard(watcher)
 
-    async def _history(self, job_filter: JobFilter, since: int) -> list[Change]:
+    async def _history(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
+        """Yield what is known already, a part at a time: after a long absence it may be all jobs there ever were."""
         if since:
-            return await self._store.changed_since(since, job_filter)
-        if job_filter.job_id:
-            return [Change(await self.get(job_filter.job_id), self._published)]
-        return [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]
+            while changes := await self._store.changed_since(since, job_filter, HISTORY_JOBS):
+                yield changes
+                since = changes[-1].number
+        elif job_filter.job_id:
+            yield [Change(await self.get(job_filter.job_id), self._published)]
+        elif found := [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]:
+            yield found
 
     async def _keep(self, change: Change, event: JobEvent | None) -> None:
         await self._store.update(change, event)

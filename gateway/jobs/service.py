@@ -16,7 +16,7 @@ from gateway.catalog.estimate import micros_per_hour
 from gateway.catalog.model import Price
 from gateway.clock import Clock
 from gateway.connections.model import Connection
-from gateway.errors import GatewayError, InvalidRequest, RequestIdReused, Unsupported, Violation
+from gateway.errors import GatewayError, InvalidRequest, LedgerUnavailable, RequestIdReused, Unsupported, Violation
 from gateway.ids import new_id
 from gateway.jobs import states
 from gateway.jobs.attendant import carry_out
@@ -178,7 +178,12 @@ class Jobs:
 
     async def _take_on(self, job: Job) -> None:
         # Both or neither: a job that is stored and not attended would wait for the gateway's next start.
-        await self.ledger.add(job)
+        try:
+            await self.ledger.add(job)
+        except LedgerUnavailable:
+            # The connection may have been lost behind the commit.
+            self._tracker.attend_if_stored(job)
+            raise
         self._tracker.attend(job)
 
     async def _wish(self, job_id: str, capability: str, request: Callable[[Job], Step]) -> Job:

@@ -8,6 +8,7 @@ token, FINDABLE looks first, NONE gives up and says so.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ import structlog
 
 from gateway.backoff import Backoff
 from gateway.clock import Clock
-from gateway.errors import AMBIGUOUS, GatewayError, Reason, StorageFull
+from gateway.errors import AMBIGUOUS, GatewayError, LedgerUnavailable, Reason, StorageFull
 from gateway.jobs import states
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.line import Line, hold
@@ -29,6 +30,9 @@ RETRY_FIRST_SECONDS = 0.5
 """Pause before a submission is tried again the first time."""
 
 RETRY_CAP_SECONDS = 60.0
+
+NOTE_CAP_SECONDS = 5.0
+"""Longest pause before the ledger is tried again with an answer that only this process knows."""
 
 TURN_SECONDS = 30.0
 """Longest wait of a job in line until it looks again: an owner may have allowed more jobs."""
@@ -80,7 +84,7 @@ class Submitter:
                     await self._wait_in_line(job, ticket, said.concurrent_jobs)
                 elif done := await self._settle(job, platform, said.submit_safety):
                     return done
-            except StorageFull as error:
+            except (StorageFull, LedgerUnavailable) as error:
                 # Nothing can be noted; what was noted before still says how to go on.
                 log.warning("submission cannot be noted", job_id=job_id, error=error.message)
                 await self._pause(job, backoff.next_seconds())
@@ -114,7 +118,7 @@ class Submitter:
         except GatewayError as error:
             if error.is_unsent or error.reason not in AMBIGUOUS:
                 refusal = error.message
-                await self._ledger.change(job.id, lambda now: _refused(now, refusal))
+                await self._note(job, lambda now: _refused(now, refusal))
             raise
 
     async def _wait_in_line(self, job: Job, ticket: asyncio.Event, most: int) -> None:
@@ -167,7 +171,17 @@ class Submitter:
             )
             return Step(accepted, "accepted", f"the platform accepted the job as {platform_job_id}")
 
-        return await self._ledger.change(job.id, apply)
+        return await self._note(job, apply)
+
+    async def _note(self, job: Job, answer: Callable[[Job], Step]) -> Job:
+        """Store what the platform answered, however long that takes: nobody else knows it."""
+        backoff = Backoff(RETRY_FIRST_SECONDS, NOTE_CAP_SECONDS)
+        while True:
+            try:
+                return await self._ledger.change(job.id, answer)
+            except (StorageFull, LedgerUnavailable) as error:
+                log.warning("the platform's answer cannot be noted yet", job_id=job.id, error=error.message)
+            await asyncio.sleep(backoff.next_seconds())
 
     async def _fail(self, job: Job, reason: JobReason, message: str) -> Job:
         return await self._ledger.change(job.id, lambda now: states.fail(now, reason, message, self._clock.now()))

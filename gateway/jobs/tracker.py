@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 import structlog
 
 from gateway.cancellation import only_own_cancellation
+from gateway.errors import GatewayError
 from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.line import Line
 from gateway.jobs.model import Job, Observation
@@ -53,6 +54,10 @@ class Tracker:
             self._pollers[job.connection_id] = self._poller(job.connection_id)
             self._spawn(self._run_poller(job.connection_id))
 
+    def attend_if_stored(self, job: Job) -> None:
+        """Attend a job of which it is not known whether the ledger took it, as soon as that can be found out."""
+        self._spawn(self._find_out(job))
+
     def poke(self, connection_id: str) -> None:
         """Look at a connection's jobs soon."""
         if poller := self._pollers.get(connection_id):
@@ -88,6 +93,16 @@ class Tracker:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _find_out(self, job: Job) -> None:
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            try:
+                if await self._around.ledger.adopt(job.id):
+                    self.attend(job)
+                return
+            except GatewayError as error:
+                log.warning("submission in doubt", job_id=job.id, error=error.message)
 
     async def _run_attendant(self, job_id: str) -> None:
         while True:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import GatewayError, Reason, StorageFull
+from gateway.errors import GatewayError, LedgerUnavailable, Reason, StorageFull
 from gateway.jobs import states, submitter
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobReason, JobState
@@ -156,18 +156,20 @@ async def test_a_thousand_refusals_do_not_make_a_submission_ambiguous(ledger: Le
     assert (job.state, platform.made) == (JobState.QUEUED, 1)
 
 
-async def test_a_disk_that_is_full_for_a_moment_when_the_platform_accepts_fails_no_job(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("safety", [SubmitSafety.KEYED, SubmitSafety.NONE])
+@pytest.mark.parametrize("failure", [StorageFull("the disk is full"), LedgerUnavailable("the server is gone")])
+async def test_a_ledger_that_cannot_be_written_for_a_moment_when_the_platform_accepts_fails_no_job(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, failure: GatewayError, safety: SubmitSafety
 ) -> None:
     await ledger.add(JOB)
-    platform = Renting(safety=SubmitSafety.KEYED)
+    platform = Renting(safety=safety)
     change = ledger.change
     failed: list[str] = []
 
     async def full_once(job_id: str, apply: Callable[[Job], Step]) -> Job:
         if platform.made and not failed:
             failed.append(job_id)
-            raise StorageFull("the ledger cannot be written")
+            raise failure
         return await change(job_id, apply)
 
     monkeypatch.setattr(ledger, "change", full_once)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,6 @@ from gateway.store.uploads import UploadStore
 
 pytestmark = pytest.mark.unit
 NOW = datetime(2027, 1, 1, microsecond=1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "ledger.db")
-    yield opened
-    await opened.close()
 
 
 async def test_connections_come_back_as_they_were_kept(database: Database) -> None:
