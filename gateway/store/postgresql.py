@@ -77,7 +77,7 @@ class PostgreSQL:
             text = "a ledger on PostgreSQL needs asyncpg: pip install 'peftstudio-connect[gateway,postgres]'"
             raise WrongState(text) from error
         self.where = url.where
-        self._url = url
+        self.url = url
         self._owner = ""
         """The name of this run of the gateway in the ledger; empty until it is there."""
         self._holder = 0
@@ -145,7 +145,7 @@ class PostgreSQL:
 
         try:
             return await asyncpg.connect(
-                self._url.text, timeout=CONNECT_SECONDS, command_timeout=patience, server_settings=_SERVER_SETTINGS
+                self.url.text, timeout=CONNECT_SECONDS, command_timeout=patience, server_settings=_SERVER_SETTINGS
             )
         except ValueError:
             # Its own words may quote the URL.

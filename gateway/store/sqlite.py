@@ -32,6 +32,7 @@ class SQLite:
     is_shared = False
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.where = f"the ledger {path}"
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine.sync_engine, "connect", _configure)

@@ -13,7 +13,7 @@ from gateway.jobs import ledger as ledger_module
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobFilter, JobState, Metric
 from gateway.store.database import Database
-from gateway.store.jobs import JobStore
+from gateway.store.jobs import Change, JobStore
 from gateway.store.sqlite import SQLite
 from tests.support.clocks import NOON, FakeClock
 from tests.support.full_ledger import ended_job, fill
@@ -133,7 +133,7 @@ async def test_several_labels_must_all_be_there(database: Database) -> None:
     assert changes == [ended_job(1).id]
 
 
-async def _flat(ledger: Ledger, job_filter: JobFilter) -> AsyncIterator[ledger_module.Change]:
+async def _flat(ledger: Ledger, job_filter: JobFilter) -> AsyncIterator[Change]:
     watch = ledger.watch(job_filter, 1)
     for change in await anext(watch):
         yield change
