@@ -187,7 +187,5 @@ async def test_a_job_that_was_stored_although_the_ledgers_answer_was_lost_is_att
             wish = Wish(connection_id="conn-1", config=JOB.config, request_id=request_id)
             with pytest.raises(LedgerUnavailable):
                 await made.submit(wish, dry_run=False)
-        async with asyncio.timeout(10):
-            while not (found := ledger.open_jobs()) or not found[0].platform_job_id:
-                await asyncio.sleep(0.01)
-    assert [job.request_id for job in found] == ["stored"]
+        await until(lambda: any(job.platform_job_id for job in ledger.open_jobs()))
+        assert [job.request_id for job in ledger.open_jobs()] == ["stored"]
