@@ -143,6 +143,7 @@ class NotFound(GatewayError):
         "connector": "`peftstudio connectors list` shows the connectors",
         "artifact": "`peftstudio artifacts list JOB` shows the files of a job",
         "dataset": "upload it first",
+        "ledger": "name the gateway's folder by --data-dir, or the server's ledger by PEFTSTUDIO_LEDGER",
         "orphan": "`peftstudio jobs orphans` shows those that there are",
     }
 
