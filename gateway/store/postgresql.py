@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Table, delete, insert
+from sqlalchemy import AdaptedConnection, Table, delete, event, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from gateway.errors import GatewayError, LedgerUnavailable, StorageFull, WrongState
 from gateway.store.dialect import LedgerTaken, Upsert, first_line
@@ -31,8 +33,11 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 """How long a server may take to answer: a call that waits for it must not seem to hang."""
 
-STATEMENT_SECONDS = 30.0
-"""Far more than any statement takes; what is silent for longer is cut off."""
+ANSWER_SECONDS = 5.0
+"""How long a connection out of the pool may take to show that it is alive."""
+
+USE_SECONDS = 60.0
+"""Longest use of a connection, many times that of the longest list: a silent server would hold it for ever."""
 
 POOL_SECONDS = 5.0
 """How long a read waits for its turn."""
@@ -59,6 +64,8 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_interval": "15",
     "tcp_keepalives_count": "4",
 }
+
+_TIMER = "timer"
 
 _DISK_FULL, _READ_ONLY = "53100", "25006"
 _PASSING = ("08", "25", "28", "3D", "40", "53", "55", "57", "58")
@@ -89,18 +96,17 @@ class PostgreSQL:
             pool_size=READERS,
             max_overflow=MORE_READERS,
             pool_timeout=POOL_SECONDS,
-            pool_pre_ping=True,
         )
         self.writing = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect_as_holder,
             pool_size=1,
             max_overflow=0,
-            pool_pre_ping=True,
         )
-        self.migrating = create_async_engine(
-            "postgresql+asyncpg://", async_creator=self._connect_patiently, poolclass=NullPool
-        )
+        self.migrating = create_async_engine("postgresql+asyncpg://", async_creator=self._connect, poolclass=NullPool)
+        for engine in (self.reading, self.writing):
+            event.listen(engine.sync_engine, "checkout", _check_out)
+            event.listen(engine.sync_engine, "checkin", _check_in)
 
     async def begin_migration(self, connection: AsyncConnection) -> None:
         """Do nothing: here, changes of tables are part of a transaction like others."""
@@ -127,6 +133,8 @@ class PostgreSQL:
         """Say what an error means to a client."""
         if isinstance(error, IntegrityError):
             return None
+        if isinstance(error, DisconnectionError):
+            return LedgerUnavailable(f"{self.where} does not answer; try again")
         if isinstance(error, PoolTimeout):
             return LedgerUnavailable("the ledger has too much to do; try again")
         cause = error.orig if isinstance(error, DBAPIError) else error
@@ -140,13 +148,11 @@ class PostgreSQL:
             return LedgerUnavailable(f"{self.where} cannot be used at present: {first_line(error)}; try again")
         return None
 
-    async def _connect(self, patience: float | None = STATEMENT_SECONDS) -> asyncpg.Connection:
+    async def _connect(self) -> asyncpg.Connection:
         import asyncpg
 
         try:
-            return await asyncpg.connect(
-                self.url.text, timeout=CONNECT_SECONDS, command_timeout=patience, server_settings=_SERVER_SETTINGS
-            )
+            return await asyncpg.connect(self.url.text, timeout=CONNECT_SECONDS, server_settings=_SERVER_SETTINGS)
         except ValueError:
             # Its own words may quote the URL.
             text = f"the URL of {self.where} has settings that cannot be used; docs/operations.md shows its form"
@@ -156,14 +162,11 @@ class PostgreSQL:
                 raise
             raise WrongState(f"{self.where} cannot be used: {first_line(error)}") from error
 
-    async def _connect_patiently(self) -> asyncpg.Connection:
-        # A migration may rewrite large tables.
-        return await self._connect(patience=None)
-
     async def _connect_as_holder(self) -> asyncpg.Connection:
         connection = await self._connect()
         try:
-            await self._hold(connection)
+            with _ended_after(CLAIM_SECONDS + ANSWER_SECONDS, connection):
+                await self._hold(connection)
         except BaseException:
             connection.terminate()
             raise
@@ -186,6 +189,38 @@ class PostgreSQL:
         if self._owner and self._owner != await connection.fetchval("SELECT id FROM ledger_owner"):
             text = f"another gateway took {self.where} while this one could not reach it; start this one anew"
             raise LedgerTaken(f"{text}, on a ledger of its own")
+
+
+@contextmanager
+def _ended_after(seconds: float, connection: asyncpg.Connection) -> Iterator[None]:
+    """Cut a connection that takes longer. The driver's own time-outs wait for the server's consent."""
+    timer = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _check_out(connection: AdaptedConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Make sure that a connection of the pool is alive, and does not outlast its use."""
+    connection.run_async(_ping)
+    record.info[_TIMER] = asyncio.get_running_loop().call_later(USE_SECONDS, connection.driver_connection.terminate)
+
+
+def _check_in(_connection: AdaptedConnection | None, record: ConnectionPoolEntry) -> None:
+    if timer := record.info.pop(_TIMER, None):
+        timer.cancel()
+
+
+async def _ping(connection: asyncpg.Connection) -> None:
+    import asyncpg
+
+    try:
+        with _ended_after(ANSWER_SECONDS, connection):
+            await connection.execute("SELECT 1")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        # The pool takes another one then.
+        raise DisconnectionError from error
 
 
 def _class(error: BaseException | None) -> str:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
+
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 USER = "peft"
@@ -71,6 +73,11 @@ class PostgreSQLServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
         self._process.wait(STOP_SECONDS)
+
+    def processes(self) -> list[int]:
+        """Return the server's process and those of its sessions."""
+        assert self._process is not None
+        return [self._process.pid, *(child.pid for child in psutil.Process(self._process.pid).children())]
 
     def create(self, template: str = "template1") -> str:
         """Make a database and return its name."""
