@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -32,10 +34,31 @@ def postgresql() -> Iterator[PostgreSQLServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: PostgreSQLServer) -> str:
+    """A database with all tables: migrating one for each test would take longer than most tests."""
+    name = postgresql.create()
+    asyncio.run(_migrate(PostgreSQL(LedgerUrl.parse(postgresql.url(name)))))
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    asyncio.run(_migrate(SQLite(path)))
+    return path
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engines)])
-def make_dialect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeDialect]:
+def ledger_kind(request: pytest.FixtureRequest) -> str:
+    """Where the ledger is: each in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make_dialect(request: pytest.FixtureRequest, ledger_kind: str, tmp_path: Path) -> Iterator[MakeDialect]:
     """An empty ledger, of each kind in turn."""
-    if request.param == "sqlite":
+    if ledger_kind == "sqlite":
         yield lambda: SQLite(tmp_path / "ledger.db")
         return
     server: PostgreSQLServer = request.getfixturevalue("postgresql")
@@ -45,8 +68,25 @@ def make_dialect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mak
 
 
 @pytest.fixture
-async def database(make_dialect: MakeDialect) -> AsyncIterator[Database]:
+def migrated(request: pytest.FixtureRequest, ledger_kind: str, tmp_path: Path) -> Iterator[Dialect]:
+    """A ledger with all its tables, of each kind in turn."""
+    if ledger_kind == "sqlite":
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "ledger.db")
+        yield SQLite(tmp_path / "ledger.db")
+        return
+    server: PostgreSQLServer = request.getfixturevalue("postgresql")
+    name = server.create(request.getfixturevalue("postgresql_template"))
+    yield PostgreSQL(LedgerUrl.parse(server.url(name)))
+    server.drop(name)
+
+
+@pytest.fixture
+async def database(migrated: Dialect) -> AsyncIterator[Database]:
     """A ledger that is open, of each kind in turn."""
-    opened = await Database.open(make_dialect())
+    opened = await Database.open(migrated)
     yield opened
     await opened.close()
+
+
+async def _migrate(dialect: Dialect) -> None:
+    await (await Database.open(dialect)).close()

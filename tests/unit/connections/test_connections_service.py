@@ -236,7 +236,7 @@ async def test_credentials_go_even_when_the_connector_is_down(bench: Bench) -> N
     assert await bench.connections.all() == []
 
 
-@pytest.mark.parametrize("make_dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("ledger_kind", ["sqlite"], indirect=True)
 async def test_no_file_ever_has_a_secret_and_sealed_bytes_leave_no_trace(bench: Bench) -> None:
     bench.access.good_keys |= {"canary-" + "x" * 5000, "good"}
     made = await bench.connections.connect("runpod", {"api_key": "canary-" + "x" * 5000})
