@@ -224,3 +224,7 @@ class LedgerUnavailable(GatewayError):
     """Raised when the ledger's database cannot be used at present: its server is gone, or another program holds it."""
 
     reason = Reason.OVERLOADED
+
+
+class LedgerTaken(WrongState):
+    """Raised when another gateway has the ledger, or had it while this one could not reach it."""

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.errors import GatewayError, WrongState
+from gateway.errors import GatewayError
 
 Upsert = sqlite.Insert | postgresql.Insert
 """An insert that can say what to do with a row that is there already."""
@@ -49,10 +49,6 @@ class Dialect(Protocol):
     def known(self, error: Exception) -> GatewayError | None:
         """Say what an error means to a client; None = it is a bug, or for the caller to judge."""
         ...
-
-
-class LedgerTaken(WrongState):
-    """Raised when another gateway has the ledger."""
 
 
 def first_line(error: BaseException) -> str:

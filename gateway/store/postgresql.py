@@ -22,8 +22,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from gateway.errors import GatewayError, LedgerUnavailable, StorageFull, WrongState
-from gateway.store.dialect import LedgerTaken, Upsert, first_line
+from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull, WrongState
+from gateway.store.dialect import Upsert, first_line
 from gateway.store.ledger_url import LedgerUrl
 from gateway.store.schema import ledger_owner
 

@@ -18,7 +18,7 @@ from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, expected, follow, laboratory, notes, submit, wish
 from tests.process.gateway.test_hardships import refused
 from tests.support.gateway_process import PEFTSTUDIO, GatewayProcess, Stubs, gateway_process
-from tests.support.postgresql import PostgreSQLServer
+from tests.support.postgresql import LOCKED_USER, USER, PostgreSQLServer
 
 pytestmark = [pytest.mark.engines, pytest.mark.process]
 
@@ -80,7 +80,9 @@ async def test_a_server_that_restarts_under_load_costs_no_job_and_no_line(
     assert refusals == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert len(set(answered.values())) == len(wishes)
     assert len(notes(gateway, "submitted")) == len(wishes)
-    assert "GATEWAY_BUG" not in gateway.log_path.read_text()
+    said = gateway.log_path.read_text()
+    assert "GATEWAY_BUG" not in said
+    assert "Traceback" not in said
 
 
 async def test_a_second_gateway_on_the_same_ledger_is_refused_in_one_line(
@@ -154,6 +156,22 @@ async def test_a_password_of_the_ledger_is_in_no_child_and_no_file(
                 assert "canary-81c4" not in str(child.environ()) + str(child.cmdline())
     for path in [*(tmp_path / "data").rglob("*"), gateway.log_path]:
         assert not path.is_file() or b"canary-81c4" not in path.read_bytes(), path
+
+
+async def test_a_password_comes_from_a_file_and_a_wrong_one_is_refused_without_being_repeated(
+    own_server: PostgreSQLServer, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_server.sql(f"CREATE ROLE {LOCKED_USER} LOGIN SUPERUSER PASSWORD 'canary-5a77'")
+    url = ledger_url.replace(f"{USER}@", f"{LOCKED_USER}@")
+    code, said = await _serve(tmp_path / "data", ledger=url.replace("@", ":canary-wrong@"))
+    assert code == FAILED
+    assert "password authentication failed" in said
+    assert "canary" not in said
+    (tmp_path / "passwords").write_text(f"*:*:*:{LOCKED_USER}:canary-5a77\n")
+    (tmp_path / "passwords").chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "passwords"))
+    async with gateway_process(tmp_path / "data", "--ledger", url) as gateway, gateway.connected() as stubs:
+        await stubs.jobs.ListJobs(jobs_service_pb2.ListJobsRequest(), timeout=10)
 
 
 async def _read_so_far(stubs: Stubs, job_id: str) -> list[int]:

@@ -11,11 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
-from gateway.errors import GatewayError, LedgerUnavailable, StorageFull, WrongState
+from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull, WrongState
 from gateway.store import postgresql as postgresql_module
 from gateway.store.connectors import DisabledConnectors
 from gateway.store.database import Database
-from gateway.store.dialect import LedgerTaken
 from gateway.store.ledger_url import LedgerUrl
 from gateway.store.postgresql import PostgreSQL
 from tests.support.postgresql import PostgreSQLServer

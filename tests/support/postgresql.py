@@ -18,6 +18,8 @@ import psutil
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 USER = "peft"
+LOCKED_USER = "locked"
+"""Who needs a password, once such a role is made."""
 UNPRIVILEGED = "nobody"
 """Who runs the server where the tests run as root, which it refuses."""
 
@@ -51,6 +53,8 @@ class PostgreSQLServer:
         # Names are sorted otherwise than Python does it, as on many people's servers.
         locale = ("--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8", "--encoding=UTF8")
         self._run("initdb", "--no-sync", "--auth=trust", f"--username={USER}", *locale, "-D", str(self.folder / "data"))
+        access = self.folder / "data" / "pg_hba.conf"
+        access.write_text(f"local all {LOCKED_USER} scram-sha-256\n{access.read_text()}")
 
     def start(self) -> None:
         settings = [f"--{name}={value}" for name, value in _CHEAP.items()]
