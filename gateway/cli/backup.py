@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,15 +35,17 @@ def backup(
     with_artifacts: Annotated[
         bool, typer.Option("--with-artifacts", help="Also the copies of jobs' files that platforms have as well.")
     ] = False,
-    ledger: Annotated[
-        str | None, typer.Option(metavar="URL", envvar=LEDGER_VARIABLE, help="Set where the ledger is on a server.")
-    ] = None,
+    without_ledger: Annotated[
+        bool,
+        typer.Option("--without-ledger", help=f"The ledger is on a server; {LEDGER_VARIABLE} says so as well."),
+    ] = False,
 ) -> None:
     """Back up all that cannot be had again, also while the gateway runs. Keep the file like a password."""
     from gateway.backup.write import back_up
 
+    is_here = not (without_ledger or os.environ.get(LEDGER_VARIABLE))
     with _reporting():
-        made = back_up(_folder(context, data_dir), file, with_artifacts=with_artifacts, with_ledger=not ledger)
+        made = back_up(_folder(context, data_dir), file, with_artifacts=with_artifacts, with_ledger=is_here)
     say = printing.stderr().print
     say(f"{made.files} files, {words.size(made.size)}, are in {file}")
     if not made.has_ledger:

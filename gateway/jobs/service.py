@@ -180,9 +180,9 @@ class Jobs:
         # Both or neither: a job that is stored and not attended would wait for the gateway's next start.
         try:
             await self.ledger.add(job)
-        except LedgerUnavailable:
-            # The connection may have been lost behind the commit.
-            self._tracker.attend_if_stored(job)
+        except LedgerUnavailable as error:
+            if error.is_in_doubt:
+                self._tracker.attend_if_stored(job)
             raise
         self._tracker.attend(job)
 

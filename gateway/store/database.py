@@ -79,8 +79,8 @@ class Database:
 
         Raises:
             StorageFull: The disk is full or not writable; nothing was changed.
-            LedgerUnavailable: It cannot be reached, or another program holds it. Only where the connection was lost
-                in the very commit is it open whether something was changed.
+            LedgerUnavailable: It cannot be reached, or another program holds it; nothing was changed, unless it
+                `is_in_doubt`.
 
         """
         outages = self._outages
@@ -88,9 +88,15 @@ class Database:
             if self._outage and self._outages != outages:
                 # Whoever waited while another one found out need not find out again.
                 raise LedgerUnavailable(self._outage)
-            with self._noting(), self._explaining():
-                async with self._dialect.writing.begin() as connection:
-                    yield connection
+            is_committing = False
+            try:
+                with self._noting(), self._explaining():
+                    async with self._dialect.writing.begin() as connection:
+                        yield connection
+                        is_committing = True
+            except LedgerUnavailable as error:
+                error.is_in_doubt = is_committing
+                raise
 
     @asynccontextmanager
     async def erase(self) -> AsyncIterator[AsyncConnection]:

@@ -133,8 +133,6 @@ class PostgreSQL:
         """Say what an error means to a client."""
         if isinstance(error, IntegrityError):
             return None
-        if isinstance(error, DisconnectionError):
-            return LedgerUnavailable(f"{self.where} does not answer; try again")
         if isinstance(error, PoolTimeout):
             return LedgerUnavailable("the ledger has too much to do; try again")
         cause = error.orig if isinstance(error, DBAPIError) else error

@@ -190,3 +190,32 @@ async def test_a_database_that_is_not_there_and_one_that_may_not_be_changed_are_
     with pytest.raises((StorageFull, WrongState), match="permission denied"):
         await Database.open(PostgreSQL(LedgerUrl.parse(url)))
     own_server.sql("DROP ROLE guest")
+
+
+async def test_a_connection_that_is_lost_in_the_commit_leaves_a_doubt_that_the_next_one_settles(
+    own_server: PostgreSQLServer, name: str
+) -> None:
+    """The server dawdles over the commit, and is cut off meanwhile."""
+    own_server.sql(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'",
+        name,
+    )
+    async with opened(own_server, name) as (database, _):
+        await write(database, "a")
+        own_server.sql(
+            "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON disabled_connectors DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION dawdle()",
+            name,
+        )
+        writing = asyncio.create_task(DisabledConnectors(database).save({"b"}))
+        sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(own_server.sql, sleeping) == "0":  # noqa: ASYNC110 - in another process
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(own_server.sql, CUT.format(name))
+        with pytest.raises(LedgerUnavailable) as failure:
+            await writing
+        assert failure.value.is_in_doubt
+        async with database.write() as connection:
+            found = (await connection.execute(text("SELECT connector_id FROM disabled_connectors"))).scalars().all()
+        assert found == ["a"]

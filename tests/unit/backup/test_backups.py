@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from gateway.backup import manifest
 from gateway.backup.restore import restore
 from gateway.backup.write import back_up
+from gateway.cli.main import assemble
 from gateway.data_folder import DataFolder
 from gateway.errors import ChecksumMismatch, InvalidRequest, NotFound, WrongState
 
 pytestmark = pytest.mark.unit
+
+NOT_FOUND = 3
 
 DATASET, ARTIFACT = "d" * 64, "a" * 64
 KEPT = {
@@ -107,6 +111,21 @@ def test_a_ledger_on_a_server_is_left_out_and_a_folder_without_one_is_refused(da
     assert not back_up(data, tmp_path / "backup.tar", with_ledger=False).has_ledger
     restore(tmp_path / "backup.tar", tmp_path / "fresh")
     assert contents(tmp_path / "fresh") == KEPT
+
+
+def test_the_command_says_what_has_to_be_kept_beside_its_file(data: Path, tmp_path: Path) -> None:
+    command = ["backup", str(tmp_path / "backup.tar"), "--data-dir", str(data)]
+    done = CliRunner().invoke(assemble(), command)
+    assert done.exit_code == 0, done.stderr
+    assert "pg_dump" not in done.stderr
+    assert "PEFTSTUDIO_KEY" not in done.stderr
+    (data / "key").unlink()
+    (data / "ledger.db").unlink()
+    assert CliRunner().invoke(assemble(), command).exit_code == NOT_FOUND
+    done = CliRunner().invoke(assemble(), command, env={"PEFTSTUDIO_LEDGER": "postgresql://me@db/ledger"})
+    assert done.exit_code == 0, done.stderr
+    assert "pg_dump" in done.stderr
+    assert "PEFTSTUDIO_KEY" in done.stderr
 
 
 def test_a_backup_is_not_written_into_the_folder_itself(data: Path) -> None:

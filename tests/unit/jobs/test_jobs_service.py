@@ -178,7 +178,9 @@ async def test_a_job_that_was_stored_although_the_ledgers_answer_was_lost_is_att
             self.inserts += 1
             if self.inserts == 1:
                 await super().insert(change, event)
-            raise LedgerUnavailable("the connection was lost")
+            lost = LedgerUnavailable("the connection was lost")
+            lost.is_in_doubt = True
+            raise lost
 
     ledger = Ledger(Cut(database), clock)
     await ledger.load()
