@@ -62,6 +62,9 @@ from gateway.store.connections import ConnectionStore
 from gateway.store.connectors import DisabledConnectors
 from gateway.store.database import Database
 from gateway.store.jobs import JobStore
+from gateway.store.ledger_url import LedgerUrl
+from gateway.store.postgresql import PostgreSQL
+from gateway.store.sqlite import SQLite
 from gateway.store.uploads import UploadStore
 
 log = structlog.get_logger(__name__)
@@ -73,6 +76,8 @@ class Gateway:
 
     address: str
     token: str
+    broken: asyncio.Future[GatewayError]
+    """Done if it cannot go on, with the reason."""
 
 
 @asynccontextmanager
@@ -85,13 +90,14 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
         token = folder.token()
-        servicers = await _compose(settings, stack)
+        database = await _ledger_database(settings, stack)
+        servicers = await _compose(settings, stack, database)
         server = Server(servicers, token)
         address = await server.start(settings)
         stack.push_async_callback(server.stop)
         folder.announce(address, is_tls=settings.tls_certificate is not None)
         log.info("gateway ready", address=address, data_dir=str(settings.data_dir))
-        yield Gateway(address, token)
+        yield Gateway(address, token, database.lost)
         log.info("gateway stopping")
 
 
@@ -109,15 +115,26 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings):
+    async with running(settings) as gateway:
+        gateway.broken.add_done_callback(lambda _: stop.set())
         await stop.wait()
+        if gateway.broken.done():
+            raise gateway.broken.result()
 
 
-async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
+async def _ledger_database(settings: Settings, stack: AsyncExitStack) -> Database:
+    if settings.ledger is None:
+        database = await Database.open(SQLite(settings.data_dir / "ledger.db"))
+    else:
+        database = await Database.open(PostgreSQL(LedgerUrl.parse(settings.ledger.get_secret_value())))
+    stack.push_async_callback(database.close)
+    stack.push_async_callback(_ended, asyncio.create_task(database.keep()))
+    return database
+
+
+async def _compose(settings: Settings, stack: AsyncExitStack, database: Database) -> Servicers:
     """Build and start all parts, in the order of their needs; the stack stops them in the other order."""
     data, clock = settings.data_dir, SystemClock()
-    database = await Database.open(data / "ledger.db")
-    stack.push_async_callback(database.close)
     ledger = Ledger(JobStore(database), clock)
     left_open = await ledger.load()
 

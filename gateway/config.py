@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 DEFAULT_PORT = 7717
 
@@ -28,6 +28,8 @@ class Settings(BaseModel):
     """Port to listen on; 0 = any that is free."""
     data_dir: Path = Field(default_factory=default_data_dir)
     """Ledger, logs, files, key and token."""
+    ledger: SecretStr | None = None
+    """URL of a ledger on a PostgreSQL server; None = `<data_dir>/ledger.db`."""
     plugin_dirs: tuple[Path, ...] = ()
     """Folders with connectors of one's own, beside `<data_dir>/connectors`."""
     connectors_config: Path | None = None

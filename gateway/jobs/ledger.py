@@ -19,6 +19,9 @@ from gateway.unbroken import unbroken
 WATCH_BEAT_SECONDS = 15.0
 """Longest silence on a watch."""
 
+HISTORY_JOBS = 500
+"""Jobs that a watcher's history is read by: some megabytes at most, if their configurations are large."""
+
 
 class Watcher:
     """Collects the changes that one client has not taken yet: per job the latest, so that memory is bounded."""
@@ -113,6 +116,14 @@ class Ledger:
             await self._store.insert(change, event)
             self._publish(change)
 
+    async def adopt(self, job_id: str) -> bool:
+        """Take up a job whose `add` failed, if the database took it after all."""
+        job = await self._store.settled(job_id)
+        if job is not None:
+            async with self._writing:
+                self._publish(self._next(job))
+        return job is not None
+
     async def change(self, job_id: str, apply: Callable[[Job], Step]) -> Job:
         """Change a job by a pure function of what it is; nothing else changes it meanwhile.
 
@@ -190,24 +201,31 @@ class Ledger:
         """
         watcher = Watcher(job_filter, hears_metrics=hears_metrics)
         self._watchers.add(watcher)
+        is_first, told = True, 0
         try:
-            # Where there is no history, no change that came meanwhile may be passed over.
-            history = await self._history(job_filter, since) or watcher.collect()
-            told = max((change.number for change in history), default=0)
-            yield history
+            async for changes in self._history(job_filter, since):
+                is_first, told = False, max(told, *(change.number for change in changes))
+                yield changes
+            if is_first:
+                # No change that came meanwhile may be passed over.
+                yield watcher.collect()
             while True:
                 # What was told while history was read may be older than what was read.
                 yield [change for change in await watcher.take() if change.number > told]
         finally:
             self._watchers.discard(watcher)
 
-    async def _history(self, job_filter: JobFilter, since: int) -> list[Change]:
+    async def _history(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
+        """Yield what is known already, a part at a time: after a long absence it may be all jobs there ever were."""
         # A point that is not reached yet is one of another history: the ledger was put back to an older state.
         if 0 < since <= self._published:
-            return await self._store.changed_since(since, job_filter)
-        if job_filter.job_id:
-            return [Change(await self.get(job_filter.job_id), self._published)]
-        return [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]
+            while changes := await self._store.changed_since(since, job_filter, HISTORY_JOBS):
+                yield changes
+                since = changes[-1].number
+        elif job_filter.job_id:
+            yield [Change(await self.get(job_filter.job_id), self._published)]
+        elif found := [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]:
+            yield found
 
     async def _keep(self, job: Job, event: JobEvent | None) -> None:
         async with self._writing:

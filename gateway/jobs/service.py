@@ -17,7 +17,15 @@ from gateway.catalog.estimate import micros_per_hour
 from gateway.catalog.model import Price
 from gateway.clock import Clock
 from gateway.connections.model import Connection
-from gateway.errors import GatewayError, InvalidRequest, Reason, RequestIdReused, Unsupported, Violation
+from gateway.errors import (
+    GatewayError,
+    InvalidRequest,
+    LedgerUnavailable,
+    Reason,
+    RequestIdReused,
+    Unsupported,
+    Violation,
+)
 from gateway.ids import new_id
 from gateway.jobs import states
 from gateway.jobs.attendant import carry_out
@@ -181,7 +189,12 @@ class Jobs:
 
     async def _take_on(self, job: Job) -> None:
         # Both or neither: a job that is stored and not attended would wait for the gateway's next start.
-        await self.ledger.add(job)
+        try:
+            await self.ledger.add(job)
+        except LedgerUnavailable as error:
+            if error.is_in_doubt:
+                self._tracker.attend_if_stored(job)
+            raise
         self._tracker.attend(job)
 
     async def _wish(self, job_id: str, capability: str, request: Callable[[Job], Step]) -> Job:

@@ -16,7 +16,7 @@ import structlog
 
 from gateway.backoff import Backoff
 from gateway.clock import Clock
-from gateway.errors import AMBIGUOUS, GatewayError, Reason, StorageFull
+from gateway.errors import AMBIGUOUS, GatewayError, LedgerUnavailable, Reason, StorageFull
 from gateway.jobs import states, twins
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.line import Line, hold
@@ -30,6 +30,9 @@ RETRY_FIRST_SECONDS = 0.5
 """Pause before a submission is tried again the first time."""
 
 RETRY_CAP_SECONDS = 60.0
+
+NOTE_CAP_SECONDS = 5.0
+"""Longest pause before the ledger is tried again with an answer that only this process knows."""
 
 TURN_SECONDS = 30.0
 """Longest wait of a job in line until it looks again: an owner may have allowed more jobs."""
@@ -52,9 +55,7 @@ _MENDABLE = frozenset({Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN})
 """Refusals that end when somebody rotates the credentials: what may have started is followed until then."""
 
 _NEVER_SENT = "cancelled before it was submitted"
-_UNKNOWN_THERE = (
-    "cancelled; the platform's answer to the submission was lost, and it knows of no such job"
-)
+_UNKNOWN_THERE = "cancelled; the platform's answer to the submission was lost, and it knows of no such job"
 _CANNOT_TELL = "it cannot be asked for a job by its token"
 
 log = structlog.get_logger(__name__)
@@ -106,7 +107,7 @@ class Submitter:
                     await self._wait_in_line(job, ticket, said.concurrent_jobs)
                 elif done := await self._settle(job, platform, said.submit_safety):
                     return done
-            except StorageFull as error:
+            except (StorageFull, LedgerUnavailable) as error:
                 # Nothing can be noted; what was noted before still says how to go on.
                 log.warning("submission cannot be noted", job_id=job_id, error=error.message)
                 await self._pause(job, backoff.next_seconds())
@@ -145,11 +146,11 @@ class Submitter:
 
     async def _note(self, job: Job, apply: Callable[[Job], Step]) -> Job:
         """Change a job, however long its ledger cannot be written: what is known here is known nowhere else."""
-        backoff = Backoff(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS)
+        backoff = Backoff(RETRY_FIRST_SECONDS, NOTE_CAP_SECONDS)
         while True:
             try:
                 return await self._ledger.change(job.id, apply)
-            except GatewayError as error:
+            except (StorageFull, LedgerUnavailable) as error:
                 log.warning("answer to a submission cannot be noted", job_id=job.id, error=error.message)
             await asyncio.sleep(backoff.next_seconds())
 

@@ -25,7 +25,7 @@ from gateway.logs.store import LogStore
 from peftstudio.gateway.v1 import jobs_service_pb2 as pb
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform
-from tests.unit.jobs.conftest import clock, database, ledger  # noqa: F401 - fixtures
+from tests.unit.jobs.conftest import clock, ledger  # noqa: F401 - fixtures
 from tests.unit.jobs.test_jobs_service import jobs
 from tests.unit.jobs.test_states import JOB
 

@@ -15,6 +15,7 @@ from gateway.artifacts.model import Piece
 from gateway.artifacts.upload_file import publish
 from gateway.paging import PageRequest
 from gateway.store.database import Database
+from gateway.store.sqlite import SQLite
 from gateway.store.uploads import UploadStore
 from tests.support.fake_platform import FakePlatform
 from tests.unit.artifacts.conftest import Bench, make_bench
@@ -97,7 +98,7 @@ def life(monkeypatch: pytest.MonkeyPatch) -> Life:
 
 async def a_life(folder: Path, platform: FakePlatform, purpose: str) -> tuple[Bench, Database, str]:
     """Do what a client does, and does again after a crash."""
-    database = await Database.open(folder / "ledger.db")
+    database = await Database.open(SQLite(folder / "ledger.db"))
     bench = await make_bench(folder, database)
     bench.platforms.by_connection["conn-1"] = platform
     wanted = order(purpose=purpose, connection_id="conn-1" if purpose == "ARTIFACT" else "")

@@ -26,6 +26,7 @@ from gateway.platform import SourceBatch, SubmitOrder
 from gateway.plugins.model import Description, SubmitSafety
 from gateway.store.database import Database
 from gateway.store.jobs import Change, JobStore
+from gateway.store.sqlite import SQLite
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform
 from tests.unit.jobs.test_jobs_service import jobs
@@ -125,7 +126,7 @@ async def fresh(folder: Path, name: str) -> Path:
     """Make a folder with an empty ledger; a copy is made faster than the migrations are run."""
     template = folder / "ledger.db"
     if not await asyncio.to_thread(template.exists):
-        await (await Database.open(template)).close()
+        await (await Database.open(SQLite(template))).close()
     made = folder / name
     await asyncio.to_thread(made.mkdir)
     await asyncio.to_thread(shutil.copy, template, made)
@@ -191,7 +192,7 @@ async def test_a_gateway_that_dies_at_any_write_loses_no_job_and_leaves_no_machi
 
 
 async def _writes_of_a_life(folder: Path, safety: SubmitSafety, *, is_cancelled: bool) -> int:
-    database = await Database.open(folder / "ledger.db")
+    database = await Database.open(SQLite(folder / "ledger.db"))
     store = Dying(database, NEVER, is_late=False)
     platform = Machines(safety=safety, is_endless=is_cancelled)
     job = await a_life(store, platform, folder / "logs", is_cancelled=is_cancelled)
@@ -205,7 +206,7 @@ async def _die_and_live_again(
     folder: Path, safety: SubmitSafety, dies_at: int, *, is_late: bool, is_cancelled: bool
 ) -> None:
     platform = Machines(safety=safety, is_endless=is_cancelled)
-    database = await Database.open(folder / "ledger.db")
+    database = await Database.open(SQLite(folder / "ledger.db"))
     dying = Dying(database, dies_at, is_late=is_late)
     await a_life(dying, platform, folder / "logs", is_cancelled=is_cancelled)
     store = Dying(database, NEVER, is_late=False)

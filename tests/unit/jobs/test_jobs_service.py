@@ -12,8 +12,18 @@ import pytest
 
 from gateway.catalog.model import Price
 from gateway.connections.model import Connection
-from gateway.errors import ConnectorDown, GatewayError, InvalidRequest, NotFound, Reason, Unsupported, Violation
+from gateway.errors import (
+    ConnectorDown,
+    GatewayError,
+    InvalidRequest,
+    LedgerUnavailable,
+    NotFound,
+    Reason,
+    Unsupported,
+    Violation,
+)
 from gateway.jobs import service
+from gateway.jobs import tracker as tracker_module
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import JobEvent, JobFilter, JobLimits, JobState
@@ -239,3 +249,32 @@ async def test_a_cancel_that_the_connector_cannot_do_is_refused_and_not_kept(led
         with pytest.raises(Unsupported):
             await made.cancel(JOB.id)
     assert (await ledger.get(JOB.id)).state is JobState.RUNNING
+
+
+async def test_a_job_that_was_stored_although_the_ledgers_answer_was_lost_is_attended(
+    database: Database, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "AGAIN_SECONDS", 0.01)
+
+    class Cut(JobStore):
+        """Loses the connection behind the commit, and before it the second time."""
+
+        inserts = 0
+
+        async def insert(self, change: Change, event: JobEvent) -> None:
+            self.inserts += 1
+            if self.inserts == 1:
+                await super().insert(change, event)
+            lost = LedgerUnavailable("the connection was lost")
+            lost.is_in_doubt = True
+            raise lost
+
+    ledger = Ledger(Cut(database), clock)
+    await ledger.load()
+    async with jobs(ledger, FakePlatform(), tmp_path) as (made, _):
+        for request_id in ("stored", "not-stored"):
+            wish = Wish(connection_id="conn-1", config=JOB.config, request_id=request_id)
+            with pytest.raises(LedgerUnavailable):
+                await made.submit(wish, dry_run=False)
+        await until(lambda: any(job.platform_job_id for job in ledger.open_jobs()))
+        assert [job.request_id for job in ledger.open_jobs()] == ["stored"]

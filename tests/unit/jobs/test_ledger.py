@@ -278,10 +278,14 @@ async def test_a_watcher_that_reads_history_while_a_job_changes_never_sees_it_go
         """Reads a history in which a change is stored that nobody was told of yet."""
 
         ledger: Ledger
+        is_read = False
 
-        async def changed_since(self, number: int, job_filter: JobFilter) -> list[Change]:
+        async def changed_since(self, number: int, job_filter: JobFilter, limit: int) -> list[Change]:
+            if self.is_read:
+                return []
+            self.is_read = True
             await self.ledger.change("job-001", running)
-            (told,) = await super().changed_since(number, job_filter)
+            (told,) = await super().changed_since(number, job_filter, limit)
             return [Change(replace(told.job, attempt=2), told.number + 1)]
 
     store = Overtaken(database)

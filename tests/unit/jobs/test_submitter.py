@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import AMBIGUOUS, ConnectorDown, GatewayError, Reason, StorageFull
+from gateway.errors import AMBIGUOUS, ConnectorDown, GatewayError, LedgerUnavailable, Reason, StorageFull
 from gateway.jobs import states, submitter
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobReason, JobState, ResourceState
@@ -180,10 +180,7 @@ async def test_a_thousand_refusals_do_not_make_a_submission_ambiguous(ledger: Le
 
 
 @pytest.mark.parametrize("safety", SubmitSafety)
-@pytest.mark.parametrize(
-    "error",
-    [StorageFull("the ledger cannot be written"), GatewayError("the ledger is held", reason=Reason.OVERLOADED)],
-)
+@pytest.mark.parametrize("error", [StorageFull("the disk is full"), LedgerUnavailable("the server is gone")])
 async def test_a_ledger_that_cannot_be_written_for_a_while_when_the_platform_accepts_fails_no_job(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, safety: SubmitSafety, error: GatewayError
 ) -> None:
