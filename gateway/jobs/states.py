@@ -179,13 +179,13 @@ def refuse_wish(job: Job, message: str) -> Step:
     return Step(job) if before is None else Step(replace(job, state=before), "wish_refused", message)
 
 
-def cancelled_before_start(job: Job, now: datetime) -> Step:
+def cancelled_before_start(job: Job, now: datetime, message: str) -> Step:
     """End a cancelled job that the platform never heard of."""
     job = replace(
         job,
         state=JobState.CANCELLED,
         reason=JobReason.CANCELLED_BY_USER,
-        message="cancelled before it was submitted",
+        message=message,
         last_error="",
         resource_state=ResourceState.NONE,
         ended_at=now,

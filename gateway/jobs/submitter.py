@@ -51,6 +51,8 @@ _FAILURE = {
 _MENDABLE = frozenset({Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN})
 """Refusals that end when somebody rotates the credentials: what may have started is followed until then."""
 
+_NEVER_SENT = "cancelled before it was submitted"
+_UNKNOWN_THERE = "cancelled; the platform's answer to the submission was lost, and it knows of no such job"
 _CANNOT_TELL = "it cannot be asked for a job by its token"
 
 log = structlog.get_logger(__name__)
@@ -95,7 +97,7 @@ class Submitter:
             try:
                 if job.state is JobState.CANCELLING and not await self._was_attempted(job):
                     # Nobody need be asked, and its connector may be down.
-                    return await self._cancelled(job)
+                    return await self._cancelled(job, _NEVER_SENT)
                 platform = await self._platforms.platform(job.connection_id)
                 said = await platform.describe()
                 if job.state is not JobState.CANCELLING and not self.line.has_turn(job, said.concurrent_jobs):
@@ -127,7 +129,7 @@ class Submitter:
         if attempted and safety is SubmitSafety.NONE:
             return await self._fail(job, JobReason.SUBMIT_AMBIGUOUS, _ambiguous_message(job, _CANNOT_TELL))
         if job.state is JobState.CANCELLING and not (attempted and safety is SubmitSafety.KEYED):
-            return await self._cancelled(job)
+            return await self._cancelled(job, _UNKNOWN_THERE if attempted else _NEVER_SENT)
         order = await self._orders.make(job)
         await self._ledger.change(job.id, _repeated if attempted else _started)
         try:
@@ -209,8 +211,8 @@ class Submitter:
 
         return await self._note(job, apply)
 
-    async def _cancelled(self, job: Job) -> Job:
-        return await self._ledger.change(job.id, lambda now: states.cancelled_before_start(now, self._clock.now()))
+    async def _cancelled(self, job: Job, why: str) -> Job:
+        return await self._ledger.change(job.id, lambda now: states.cancelled_before_start(now, self._clock.now(), why))
 
     async def _fail(self, job: Job, reason: JobReason, message: str) -> Job:
         return await self._ledger.change(job.id, lambda now: states.fail(now, reason, message, self._clock.now()))

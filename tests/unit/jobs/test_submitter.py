@@ -142,6 +142,22 @@ async def test_a_job_that_was_cancelled_before_it_was_submitted_is_never_submitt
     assert (job.state, platform.made) == (JobState.CANCELLED, 0)
 
 
+async def test_a_job_that_is_cancelled_behind_a_lost_answer_ends_once_the_platform_was_asked_for_it(
+    ledger: Ledger,
+) -> None:
+    class Cancelled(Renting):
+        async def find(self, submission_token: str) -> str:
+            await ledger.change(JOB.id, lambda now: states.request_cancel(now, JobReason.CANCELLED_BY_USER, "no"))
+            return await super().find(submission_token)
+
+    await ledger.add(JOB)
+    platform = Cancelled(safety=SubmitSafety.FINDABLE, failures=[("before", Reason.PLATFORM_TIMEOUT)])
+    job = await run(ledger, platform)
+    assert (job.state, platform.made, platform.count("submit")) == (JobState.CANCELLED, 0, 1)
+    assert platform.count("find") == 3
+    assert "knows of no such job" in job.message
+
+
 async def test_a_dataset_that_is_gone_fails_the_job_with_its_name(ledger: Ledger) -> None:
     class Empty(NoShelf):
         async def resolve(self, uri: str) -> Path:
