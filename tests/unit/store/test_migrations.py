@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from gateway.artifacts.model import ArtifactState
-from gateway.errors import WrongState
+from gateway.errors import StorageFull, WrongState
 from gateway.jobs.model import JobFilter, JobState
 from gateway.paging import PageRequest
 from gateway.store import migrate
@@ -22,6 +23,7 @@ from gateway.store.connectors import DisabledConnectors
 from gateway.store.database import Database
 from gateway.store.jobs import JobStore
 from gateway.store.schema import metadata
+from gateway.store.sqlite import SQLite
 from gateway.store.uploads import UploadStore
 from tests.support.databases import MakeDialect
 from tests.support.old_ledgers import ROWS, make
@@ -109,3 +111,11 @@ async def test_a_ledger_of_a_newer_gateway_is_refused_and_left_as_it_is(make_dia
     await database.close()
     with pytest.raises(WrongState, match=r"was written by a newer gateway .*'9999'.*start that version"):
         await Database.open(make_dialect())
+
+
+async def test_a_file_that_is_no_ledger_is_refused_in_words_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"something else altogether " * 100)
+    with pytest.raises(StorageFull, match="is damaged: file is not a database; restore a backup"):
+        await Database.open(SQLite(path))
+    assert path.read_bytes() == b"something else altogether " * 100
