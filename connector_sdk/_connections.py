@@ -51,6 +51,10 @@ class Connections:
         except KeyError:
             raise NotConnectedError from None
 
+    def redact(self, text: str) -> str:
+        """Return `text` without the credentials of any connection."""
+        return self._secrets.redact(text)
+
     async def open(self, connection_id: str, credentials: Mapping[str, str]) -> str:
         """Connect, in place of what was open under this id, and return whose account it is."""
         # The only lock that is held across a network await: a second Connect must see what the first one left.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextvars import ContextVar
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MARK = "[redacted]"
 SHORTEST_SECRET_CHARS = 4  # shorter values would blot out ordinary words
@@ -41,5 +41,11 @@ class Secrets:
 
 def _spellings(values: Iterable[str]) -> frozenset[str]:
     """Add the forms that a secret takes within URLs and JSON."""
-    plain = {value for value in values if len(value) >= SHORTEST_SECRET_CHARS}
-    return frozenset(plain | {quote(value, safe="") for value in plain} | {json.dumps(value)[1:-1] for value in plain})
+    found: set[str] = set()
+    for value in values:
+        if len(value) >= SHORTEST_SECRET_CHARS:
+            escaped = json.dumps(value)[1:-1]
+            # Many programs escape slashes as well.
+            found |= {value, escaped, escaped.replace("/", "\\/"), json.dumps(value, ensure_ascii=False)[1:-1]}
+            found |= {quote(value), quote(value, safe=""), quote_plus(value)}
+    return frozenset(found)

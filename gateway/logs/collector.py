@@ -12,11 +12,12 @@ from gateway.cancellation import only_own_cancellation
 from gateway.clock import Clock
 from gateway.errors import ConnectorDown, GatewayError, Reason
 from gateway.jobs.model import Job
-from gateway.logs.intake import Redact, prepare, redactor
+from gateway.logs.intake import prepare
 from gateway.logs.store import JobLog
 from gateway.logs.wire import LogLine
 from gateway.platform import Platform, Platforms, SourceBatch
 from gateway.plugins.model import LogSource
+from gateway.redaction import Redact, redactor
 
 FIRST_DELAY_SECONDS = 0.2
 """Pause before a cut stream is opened again the first time; doubles each time, with jitter."""

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from gateway.logs.wire import LogLine, LogStream, encode
+from gateway.redaction import Redact
 
 MAX_TEXT_BYTES = 64 * 1024
 """Longest text of a line; the rest is cut off and the line flagged."""
-
-MIN_SECRET_CHARS = 6
-"""Shorter values are not redacted: they would blot out ordinary words."""
-
-REDACTED = "[redacted]"
-
-Redact = Callable[[str], str]
-
-
-def redactor(secrets: Iterable[str]) -> Redact:
-    """Make a function that blots out every one of these values."""
-    # Longest first, so that a value that contains another is blotted out whole.
-    values = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS}, key=len, reverse=True)
-
-    def redact(text: str) -> str:
-        for value in values:
-            if value in text:
-                text = text.replace(value, REDACTED)
-        return text
-
-    return redact
 
 
 def prepare(lines: Iterable[LogLine], *, first_seq: int, redact: Redact, now: datetime) -> Iterator[bytes]:
