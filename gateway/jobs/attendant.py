@@ -14,7 +14,7 @@ from gateway.errors import GatewayError
 from gateway.jobs import alarm, limits, states
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.measured import measured, tokens_of
-from gateway.jobs.model import Job, JobState, Observation
+from gateway.jobs.model import Job, JobState, Observation, ResourceState
 from gateway.jobs.states import Step
 from gateway.jobs.submitter import Submitter
 from gateway.logs.collector import Collector
@@ -135,7 +135,10 @@ class Attendant:
         """Show that the job is over but for its log and its files."""
         if seen.state is not JobState.SUCCEEDED:
             return
-        half = replace(seen, state=JobState.FINALIZING)
+        is_told = seen.resource_state is not ResourceState.UNSPECIFIED
+        # By the platform's own end: what comes behind it here is not charged.
+        let_go = seen.resource_state if is_told else ResourceState.RELEASED
+        half = replace(seen, state=JobState.FINALIZING, resource_state=let_go)
         await self._around.ledger.change(self._job_id, lambda now: states.observe(now, half, self._around.clock.now()))
 
     async def _look_at_artifacts(self, seen: Observation) -> None:
