@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -17,6 +20,21 @@ class _NotCancelNoise(logging.Filter):
         return "ExecuteBatchError" not in record.getMessage() and not (
             record.exc_info and type(record.exc_info[1]).__name__ == "ExecuteBatchError"
         )
+
+
+class _Errors(io.TextIOBase):
+    """Standard error, which may be a file on a disk that is full: a line is lost then, and no work."""
+
+    def write(self, text: str, /) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send on what can be sent on."""
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(level: str, log_format: str) -> None:
@@ -38,7 +56,7 @@ def configure(level: str, log_format: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Errors())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(logging.WARNING, logging.getLevelNamesMapping()[level]), stream=sys.stderr)

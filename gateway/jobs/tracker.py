@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 import structlog
 
 from gateway.cancellation import only_own_cancellation
+from gateway.errors import GatewayError
 from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.line import Line
 from gateway.jobs.model import Job, Observation
@@ -96,9 +97,12 @@ class Tracker:
                     await self._attendants[job_id].run()
                 del self._attendants[job_id]
                 return
-            except Exception:
-                # A bug of ours must not orphan a job that costs money: say so, and go on.
-                log.exception("attendant failed", job_id=job_id)
+            except Exception as error:
+                # Neither a full disk nor a bug of ours may orphan a job that costs money: say so, and go on.
+                if trouble := _known(error):
+                    log.warning("attendant interrupted", job_id=job_id, reason=trouble.reason, error=trouble.message)
+                else:
+                    log.exception("attendant failed", job_id=job_id)
             await asyncio.sleep(AGAIN_SECONDS)
             self._attendants[job_id] = Attendant(job_id, self._around, self.poke)
 
@@ -110,6 +114,14 @@ class Tracker:
             except Exception:
                 log.exception("poller failed", connection_id=connection_id)
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _known(error: Exception) -> GatewayError | None:
+    """Return one of the failures, if all of them have a reason and none is a bug."""
+    if isinstance(error, ExceptionGroup):
+        known = [_known(one) for one in error.exceptions]
+        return known[0] if all(known) else None
+    return error if isinstance(error, GatewayError) else None
 
 
 def _stray() -> RuntimeError:
