@@ -22,19 +22,20 @@ class _NotCancelNoise(logging.Filter):
         )
 
 
-class _Errors(io.TextIOBase):
-    """Standard error, which may be a file on a disk that is full: a line is lost then, and no work."""
+class _Unfailing(io.TextIOBase):
+    """Writes what can be written: a full disk under the log must not fail the call that has something to tell."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def write(self, text: str, /) -> int:
-        """Write what can be written."""
         with suppress(OSError):
-            sys.stderr.write(text)
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Send on what can be sent on."""
         with suppress(OSError):
-            sys.stderr.flush()
+            self._stream.flush()
 
 
 def configure(level: str, log_format: str) -> None:
@@ -56,7 +57,7 @@ def configure(level: str, log_format: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Errors())),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(logging.WARNING, logging.getLevelNamesMapping()[level]), stream=sys.stderr)
