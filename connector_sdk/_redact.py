@@ -24,8 +24,8 @@ class Secrets:
         self._of_call.set(_spellings(values))
 
     def remember(self, connection_id: str, values: Iterable[str]) -> None:
-        """Redact `values` for as long as the connection is open."""
-        self._by_connection[connection_id] = _spellings(values)
+        """Redact `values` for as long as the connection is open, with those of before: they are still about."""
+        self._by_connection[connection_id] = self._by_connection.get(connection_id, frozenset()) | _spellings(values)
 
     def forget(self, connection_id: str) -> None:
         """Drop the values of a closed connection."""

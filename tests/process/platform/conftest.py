@@ -81,6 +81,14 @@ class Bench:
         await eventually(look, seconds)
         return job
 
+    async def until_rented(self) -> None:
+        """Wait until the platform has rented out a machine."""
+
+        async def is_rented() -> bool:
+            return bool(await self.platform.rentals())
+
+        await eventually(is_rented)
+
     async def stale(self, job_id: str, words: str) -> Job:
         """Return a job once a look at it failed, for a reason with these words."""
         return await self.until(job_id, lambda job: job.stale and words in job.last_error)

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from connector_sdk.testing import FakePlatform
+from peftstudio.gateway.v1 import connections_service_pb2
 from peftstudio.job.v1.job_state_pb2 import (
     JOB_REASON_CONFIG_REJECTED,
     JOB_REASON_SUBMIT_AMBIGUOUS,
@@ -15,8 +16,8 @@ from peftstudio.job.v1.job_state_pb2 import (
     JOB_STATE_SUBMITTING,
     JOB_STATE_SUCCEEDED,
 )
-from tests.process.gateway.conftest import ended, eventually
-from tests.process.platform.conftest import ENDLESS, Bench, platform_bench
+from tests.process.gateway.conftest import ended
+from tests.process.platform.conftest import CALL_SECONDS, ENDLESS, Bench, platform_bench
 from tests.support.gateway_process import GatewayProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
@@ -70,6 +71,22 @@ async def test_a_lost_answer_of_a_platform_that_cannot_be_asked_fails_the_job_an
         assert len(await bench.platform.rentals()) == 1
 
 
+async def test_a_rotation_of_credentials_does_not_cut_a_submission_that_is_under_way(gateway: GatewayProcess) -> None:
+    async with platform_bench(gateway, "guide-rental") as bench:
+        await bench.platform.accept(bench.platform.key, "the-next-key")
+        await bench.platform.faults.drip("submit", 3)
+        job_id = await bench.submit(ENDLESS)
+        await bench.until_rented()
+        credentials = {**bench.platform.credentials, "api_key": "the-next-key"}
+        request = connections_service_pb2.RotateCredentialsRequest(
+            connection_id=bench.connection_id, credentials=credentials
+        )
+        await bench.stubs.connections.RotateCredentials(request, timeout=CALL_SECONDS)
+        assert not (await bench.job(job_id)).platform_job_id
+        await bench.until(job_id, lambda job: job.status == "running")
+        assert len(await bench.platform.rentals()) == 1
+
+
 async def test_a_submission_that_meets_429s_is_made_again_when_the_platform_said(bench: Bench) -> None:
     await bench.platform.faults.limit("submit", "1")
     await bench.platform.faults.limit("submit")
@@ -96,11 +113,7 @@ async def test_a_gateway_that_is_killed_while_a_submission_hangs_finds_its_machi
 ) -> None:
     await bench.platform.faults.hang("submit", is_done=True)
     job_id = await bench.submit(ENDLESS)
-
-    async def is_rented() -> bool:
-        return len(await bench.platform.rentals()) == 1
-
-    await eventually(is_rented)
+    await bench.until_rented()
     await gateway.kill()
     await gateway.start()
     async with gateway.connected() as bench.stubs:
