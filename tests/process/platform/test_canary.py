@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -190,19 +191,18 @@ async def assert_cli_is_clean(gateway: GatewayProcess, bench: Bench, job_id: str
 
 
 async def kill_connector(gateway: GatewayProcess, bench: Bench) -> None:
-    """Kill the connector, and wait until another serves."""
+    """Kill the connector while a job runs, and wait until another sees the job."""
+    running = await bench.running(ENDLESS)
     mine = [child for child in psutil.Process(gateway.pid).children(recursive=True) if "leaky" in str(child.cmdline())]
     assert mine
     for process in mine:
         process.kill()
+    before = datetime.now(UTC)
 
-    async def is_back() -> bool:
-        job = await bench.fresh(running.id)
-        return not job.stale and job.observed_at.ToDatetime() > before
+    async def is_seen_again() -> bool:
+        return (await bench.fresh(running.id)).observed_at.ToDatetime(UTC) > before
 
-    running = await bench.running(ENDLESS)
-    before = running.observed_at.ToDatetime()
-    await eventually(is_back)
+    await eventually(is_seen_again)
     await bench.cancel(running.id)
     await ended(bench.stubs, running.id)
 
