@@ -12,6 +12,7 @@ from json import JSONDecodeError
 
 from pydantic import ValidationError
 
+from connector_sdk._retry_after import retry_after
 from connector_sdk._violations import violations_of
 from connector_sdk.errors import (
     BadUpstreamError,
@@ -112,8 +113,9 @@ def _from_http(error: BaseException) -> ConnectorError | None:
     status = getattr(error, "status", None)
     if isinstance(error, TimeoutError):
         return PlatformTimeoutError(str(error))
-    if type(error).__name__ == "ClientResponseError" and isinstance(status, int) and status >= 400:
-        return error_for_status(status, str(error))
+    # Of an error page that cannot be read, the status says more than that it cannot be read.
+    if isinstance(status, int) and status >= 400:
+        return error_for_status(status, str(error), retry_after(getattr(error, "headers", None) or {}))
     if type(error).__name__ in ("ContentTypeError", "ClientPayloadError"):
         return BadUpstreamError(str(error))
     return _unreached(str(error)) if _is_unreached(error) else PlatformUnavailableError(str(error))

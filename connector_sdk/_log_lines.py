@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from connector_sdk._iterate import walking
 from connector_sdk._lines import LineFolder
+from connector_sdk._observation import has_ended, to_observation
 from connector_sdk._text import clean
 from connector_sdk._times import to_timestamp
 from connector_sdk.connector import PlatformConnector, overrides
@@ -45,6 +46,9 @@ async def read_log(connector: PlatformConnector, job_id: str, cursor: str) -> As
             for text in folder.feed(item):
                 seq += step
                 yield LogEntry(_line(text, seq))
+    if folder.is_torn and not has_ended(to_observation(await connector.get_job_status(job_id))):
+        # A stream that was cut in the middle of a line; the next one has it whole.
+        return
     for text in folder.finish():
         seq += step
         yield LogEntry(_line(text, seq))

@@ -88,6 +88,7 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     """Apply what a connector saw."""
     if job.state.is_terminal:
         return _ignored(job, seen)
+    since = job.observed_at or job.created_at
     is_new_attempt = seen.attempt > job.attempt
     # What the attempt before ended with says nothing of this one.
     seen = _proven(seen, None if is_new_attempt else job.exit_code)
@@ -97,15 +98,15 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     job = replace(job, observed_at=now, last_error="", exit_code=None if is_new_attempt else job.exit_code)
     if seen.state is None or seen.state is job.state or not is_waited_for:
         # Also of a job that is being cancelled or paused: until that is done, it may begin to hold a machine.
-        return Step(holds.held(_details(job, seen), seen, now))
+        return Step(holds.held(_details(job, seen, now), seen, since, now))
     state = JobState.RECOVERING if is_new_attempt and _is_backward(job.state, seen.state) else seen.state
     reason = job.reason if state is JobState.CANCELLED and job.reason in _LIMITS else _reason(seen, state)
-    job = replace(_details(job, seen), state=state, reason=reason, message=seen.message)
+    job = replace(_details(job, seen, now), state=state, reason=reason, message=seen.message)
     if state.is_terminal:
-        job = replace(job, ended_at=seen.ended_at or now)
+        job = replace(job, ended_at=holds.within(job.started_at or job.created_at, seen.ended_at, now))
     elif state is JobState.RUNNING and job.started_at is None:
         job = replace(job, started_at=now)
-    job = holds.held(job, seen, now)
+    job = holds.held(job, seen, since, now)
     return Step(job, "state_changed", seen.message or f"the platform reports {seen.raw_state or state.lower()}")
 
 
@@ -207,16 +208,24 @@ def _is_backward(old: JobState, new: JobState) -> bool:
     return old in _RANK and new in _RANK and _RANK[new] <= _RANK[old]
 
 
-def _details(job: Job, seen: Observation) -> Job:
+def _details(job: Job, seen: Observation, now: datetime) -> Job:
     return replace(
         job,
         raw_state=seen.raw_state,
         attempt=max(job.attempt, seen.attempt),
         progress=seen.progress or job.progress,
         exit_code=job.exit_code if seen.exit_code is None else seen.exit_code,
-        started_at=seen.started_at or job.started_at,
+        started_at=_started_at(job, seen, now),
         resource_state=_resources(job, seen),
     )
+
+
+def _started_at(job: Job, seen: Observation, now: datetime) -> datetime | None:
+    """Believe the platform within the job's life here: by a clock that is hours off, every job would be overdue."""
+    if seen.started_at is None:
+        return job.started_at
+    # A start to come is a wrong clock; moved along with each look, it would never let a job be overdue.
+    return max(seen.started_at, job.created_at) if seen.started_at <= now else job.started_at or now
 
 
 def _resources(job: Job, seen: Observation) -> ResourceState:

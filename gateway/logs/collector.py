@@ -18,11 +18,11 @@ from gateway.jobs.model import Job
 from gateway.logs.alignment import WINDOW, Continuation, Differs, Onward, Replay, Search
 from gateway.logs.intake import prepare, shown
 from gateway.logs.place import START, Place
-from gateway.logs.redaction import Redactor
 from gateway.logs.store import JobLog
 from gateway.logs.wire import LogLine, encode_gap
 from gateway.platform import Platform, Platforms, SourceBatch
 from gateway.plugins.model import LogSource
+from gateway.redaction import Redactor
 
 FIRST_DELAY_SECONDS = 0.2
 """Pause before a cut stream is opened again the first time; doubles each time, with jitter."""

@@ -1,27 +1,30 @@
-"""Takes credentials out of what connectors say: authors echo what platforms answer, and platforms what they got."""
+"""Blots credentials out of what a connector says of jobs: platforms quote what they were given."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 
-from gateway.errors import GatewayError, Violation
+from google.protobuf.message import Message
 
-BLOT = "***"
+from gateway.redaction import Redact
+from peftstudio.connector.v1 import connector_service_pb2 as pb
+from peftstudio.job.v1.job_state_pb2 import JobObservation
 
-SHORTEST = 6
-"""Blotting out anything shorter would hit ordinary words."""
+
+def blot(response: Message, redact: Redact) -> None:
+    """Let the words for people in an answer pass `redact`; what identifies something stays as it is."""
+    for observation in _observations(response):
+        observation.message = redact(observation.message)
+        observation.raw_state = redact(observation.raw_state)
 
 
-def blot(error: GatewayError, secrets: Collection[str]) -> None:
-    """Take secrets out of all that an error says."""
-
-    def clean(text: str) -> str:
-        for secret in secrets:
-            if len(secret) >= SHORTEST:
-                text = text.replace(secret, BLOT)
-        return text
-
-    error.message = clean(error.message)
-    error.args = (error.message,)
-    error.violations = tuple(Violation(clean(one.field), clean(one.description)) for one in error.violations)
-    error.metadata = {clean(key): clean(value) for key, value in error.metadata.items()}
+def _observations(response: Message) -> Iterable[JobObservation]:
+    match response:
+        case pb.GetJobStatusResponse():
+            return (response.observation,)
+        case pb.BatchGetJobStatusResponse():
+            return response.observations.values()
+        case pb.ListJobsResponse():
+            return (job.observation for job in response.jobs)
+        case _:
+            return ()

@@ -23,7 +23,7 @@ from pathlib import Path
 from datetime import UTC, datetime
 from gateway.logs.intake import prepare
 from gateway.logs.place import Place
-from gateway.logs.redaction import Redactor
+from gateway.redaction import Redactor
 from gateway.logs.segments import Segments
 from gateway.logs.wire import LogLine
 

@@ -97,6 +97,24 @@ def test_a_platform_whose_clock_is_wrong_neither_makes_money_nor_loses_it() -> N
     assert spent(lived(PRICED, (10, future), (20, DONE)), 9999) == 10_000
 
 
+@pytest.mark.parametrize("hours", [-7, 0, 7])
+def test_a_clock_that_is_hours_off_makes_no_job_overdue_and_hides_no_cost(hours: int) -> None:
+    skew = timedelta(hours=hours)
+    running = replace(HELD, started_at=NOON + skew)
+    ended = replace(DONE, started_at=NOON + skew, ended_at=NOON + skew + 60 * SECOND)
+    job = replace(PRICED, limits=JobLimits(max_duration=timedelta(hours=1)))
+    looked_at = lived(job, (0, running), (30, running), (60, running))
+    assert limits.breach(looked_at, NOON + 61 * SECOND) is None
+    assert limits.breach(looked_at, NOON + 3700 * SECOND) is not None
+    over = lived(looked_at, (61, ended))
+    assert over.started_at is not None
+    assert over.ended_at is not None
+    assert NOON <= over.started_at <= over.ended_at <= NOON + 61 * SECOND
+    assert 60_000 <= spent(over, 999) <= 61_000
+    # Begun and ended between two looks.
+    assert spent(lived(job, (61, ended)), 999) == 60_000
+
+
 def test_a_machine_that_is_being_released_is_still_charged_for() -> None:
     leaving = Observation(state=JobState.RUNNING, resource_state=ResourceState.RELEASE_REQUESTED)
     assert spent(lived(PRICED, (0, HELD), (10, leaving)), 15) == 15_000

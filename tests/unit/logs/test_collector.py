@@ -19,10 +19,10 @@ from gateway.logs.follower import Follower
 from gateway.logs.intake import prepare
 from gateway.logs.place import Place
 from gateway.logs.query import After, Since, Tail, compile_filter
-from gateway.logs.redaction import Redactor
 from gateway.logs.store import Ending, JobLog, LogStore
 from gateway.logs.wire import LogFilter, LogLine, lines
 from gateway.plugins.model import Description, LogSource
+from gateway.redaction import Redactor
 from tests.support.clocks import NOON, FakeClock
 from tests.support.log_source import LoggingPlatform, OnePlatform
 from tests.unit.jobs.test_states import JOB

@@ -17,9 +17,9 @@ from gateway.logs.follower import Follower, Part
 from gateway.logs.intake import prepare
 from gateway.logs.place import Place
 from gateway.logs.query import MAX_CHOICES, MAX_PATTERN_CHARS, After, Tail, Wanted, compile_filter
-from gateway.logs.redaction import Redactor
 from gateway.logs.store import Ending, JobLog, LogStore
 from gateway.logs.wire import LogFilter, LogLine, LogStream, StreamLogsResponse, encode_gap
+from gateway.redaction import Redactor
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from peftstudio.job.v1.log_pb2 import LOG_LEVEL_DEBUG, LOG_LEVEL_ERROR, LOG_LEVEL_WARNING
 from tests.support.clocks import NOON

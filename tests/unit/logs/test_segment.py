@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from gateway.errors import StorageFull
 from gateway.logs.intake import prepare
 from gateway.logs.place import Place
-from gateway.logs.redaction import Redactor
 from gateway.logs.segment import READ_BYTES, Segment
 from gateway.logs.wire import LogLine, lines
+from gateway.redaction import Redactor
 from tests.support.clocks import NOON
 
 pytestmark = pytest.mark.unit

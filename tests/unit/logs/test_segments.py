@@ -17,12 +17,12 @@ from gateway.logs.intake import prepare
 from gateway.logs.mark import NOT_KEPT
 from gateway.logs.place import Place
 from gateway.logs.query import Since
-from gateway.logs.redaction import Redactor
 from gateway.logs.retention import Retention
 from gateway.logs.segment import Segment, index_path, lines_path
 from gateway.logs.segments import DAMAGE, RETENTION, Run, Segments, Spot, bases_in
 from gateway.logs.store import LogStore
 from gateway.logs.wire import LogLine, StreamLogsResponse, encode_gap, lines
+from gateway.redaction import Redactor
 from tests.support.clocks import NOON, FakeClock
 
 pytestmark = pytest.mark.unit

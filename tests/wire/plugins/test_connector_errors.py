@@ -17,6 +17,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.plugins.channel import open_channel
 from gateway.plugins.client import ConnectorClient
 from gateway.plugins.handshake import Tokens
+from gateway.plugins.lines import LastLines
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.connector.v1 import connector_service_pb2_grpc as pb_grpc
 
@@ -65,7 +66,7 @@ async def client(tmp_path: Path) -> AsyncIterator[ConnectorClient]:
     pb_grpc.add_ConnectorServiceServicer_to_server(Careless(tokens), server)  # type: ignore[abstract]
     server.add_insecure_port(f"unix:{tmp_path}/s")
     await server.start()
-    made = ConnectorClient("careless", 1, open_channel(tmp_path / "s"), tokens, lambda secrets: None)
+    made = ConnectorClient("careless", 1, open_channel(tmp_path / "s"), tokens, LastLines(lambda stream, line: None))
     yield made
     await made.close()
     await server.stop(0)
@@ -82,7 +83,7 @@ async def test_no_error_of_a_connector_shows_the_credentials_that_it_was_given(c
     assert KEY in (await refused(client)).message
     await client.connect("c1", {"api_key": KEY, "region": "eu"}, LIMIT)
     error = await refused(client)
-    assert error.message == "GET /?key=*** said 404"
+    assert error.message == "GET /?key=[redacted] said 404"
     assert KEY not in f"{error!r} {error} {error.violations} {error.metadata}"
 
 

@@ -1,10 +1,10 @@
-"""Blots credentials out of lines, in the forms in which programs print them."""
+"""Blots credentials out of text, in the forms in which programs write them."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote, quote_plus
 
 MIN_CHARS = 6
@@ -14,6 +14,9 @@ MIN_LINE_CHARS = 16
 """Shorter lines of a value of several lines, as keys in PEM files are, are not blotted out by themselves."""
 
 REDACTED = "[redacted]"
+
+Redact = Callable[[str], str]
+"""Blots credentials out of one text."""
 
 
 class Redactor:
@@ -32,6 +35,10 @@ class Redactor:
             found = {spelling for secret in self._secrets for spelling in _spellings(secret)}
             # Longest first, so that a value that contains another is blotted out whole.
             self._spellings = sorted(found, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """Blot the values out of one text."""
+        return self((text,))[0]
 
     def __call__(self, texts: Sequence[str]) -> Sequence[str]:
         """Blot the values out of lines; one that a line break or a limit of size cut in two counts as well."""
@@ -54,8 +61,12 @@ def _blot(text: str, spellings: Iterable[str]) -> str:
 
 def _spellings(secret: str) -> Iterable[str]:
     yield secret
-    yield json.dumps(secret)[1:-1]
+    escaped = json.dumps(secret)[1:-1]
+    yield escaped
+    # Many programs escape slashes as well.
+    yield escaped.replace("/", "\\/")
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret)
     yield quote(secret, safe="")
     yield quote_plus(secret)
     yield from _in_base64(secret)
