@@ -12,6 +12,7 @@ from json import JSONDecodeError
 
 from pydantic import ValidationError
 
+from connector_sdk._retry_after import retry_after
 from connector_sdk._violations import violations_of
 from connector_sdk.errors import (
     BadUpstreamError,
@@ -27,6 +28,7 @@ from connector_sdk.errors import (
     RateLimitError,
     StorageFullError,
     UnsupportedError,
+    WrongStateError,
 )
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,11 @@ ANSWER_MODELS = ("Resource", "PricingInfo", "JobObservation", "LogRecord", "Metr
 WRAPPERS = ("RuntimeError", "Exception", "RetryError")
 """Names of exceptions that say nothing themselves; what they were raised from may (RetryError is tenacity's)."""
 
+UNREACHED = (ConnectionRefusedError, socket.gaierror)
+"""Errors that come before anything could be sent; of aiohttp's, those are its ClientConnectorErrors."""
+
 LONGEST_CHAIN = 8
+ERROR_ID_BYTES = 4
 OUT_OF_MEMORY = "The connector ran out of memory; if it needs so much, raise its limit."
 
 
@@ -54,9 +60,14 @@ def error_for_status(status: int, message: str, retry_after: float | None = None
     }
     if status in (404, 410):
         return NotFoundError(message)
+    if status in (409, 412, 423):
+        return WrongStateError(message)
     if status >= 500:
         return PlatformUnavailableError(message, retry_after)
-    return by_status.get(status, BadUpstreamError)(message, retry_after)
+    if status in by_status or not 400 <= status < 500:
+        return by_status.get(status, BadUpstreamError)(message, retry_after)
+    # As RFC 9110 has it, one that is not known means what 400 means: the platform refused, and did nothing.
+    return InvalidConfigError(message)
 
 
 def classify(error: BaseException) -> ConnectorError:
@@ -65,7 +76,8 @@ def classify(error: BaseException) -> ConnectorError:
         for translate in (_own, _from_http, _from_value, _from_system):
             found = translate(link)
             if found is not None:
-                return found
+                found = _unreached(found.message) if _hides_unreached(link) else found
+                return _traced(found, error) if isinstance(found, BadUpstreamError) else found
     return _bug(error)
 
 
@@ -101,11 +113,12 @@ def _from_http(error: BaseException) -> ConnectorError | None:
     status = getattr(error, "status", None)
     if isinstance(error, TimeoutError):
         return PlatformTimeoutError(str(error))
-    if type(error).__name__ == "ClientResponseError" and isinstance(status, int) and status >= 400:
-        return error_for_status(status, str(error))
+    # Of an error page that cannot be read, the status says more than that it cannot be read.
+    if isinstance(status, int) and status >= 400:
+        return error_for_status(status, str(error), retry_after(getattr(error, "headers", None) or {}))
     if type(error).__name__ in ("ContentTypeError", "ClientPayloadError"):
         return BadUpstreamError(str(error))
-    return PlatformUnavailableError(str(error))
+    return _unreached(str(error)) if _is_unreached(error) else PlatformUnavailableError(str(error))
 
 
 def _from_value(error: BaseException) -> ConnectorError | None:
@@ -117,9 +130,10 @@ def _from_value(error: BaseException) -> ConnectorError | None:
 
 
 def _from_system(error: BaseException) -> ConnectorError | None:
-    unavailable = (ConnectionError, socket.gaierror, ssl.SSLError)
+    unavailable = (ConnectionError, ssl.SSLError)
     table: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Callable[[str], ConnectorError]], ...] = (
         (TimeoutError, PlatformTimeoutError),
+        (UNREACHED, _unreached),
         (unavailable, PlatformUnavailableError),
         (FileNotFoundError, NotFoundError),
     )
@@ -128,9 +142,31 @@ def _from_system(error: BaseException) -> ConnectorError | None:
     return next((make(str(error)) for kind, make in table if isinstance(error, kind)), None)
 
 
+def _unreached(words: str) -> ConnectorError:
+    """Say that no connection was made, so that the platform did nothing: a submission is then safely sent again."""
+    return PlatformUnavailableError(words, metadata={"unsent": "true"})
+
+
+def _is_unreached(error: BaseException) -> bool:
+    return isinstance(error, UNREACHED) or any(base.__name__ == "ClientConnectorError" for base in type(error).__mro__)
+
+
+def _hides_unreached(error: BaseException) -> bool:
+    """Whether it is a plain ConnectionError, as the guide has authors raise, in place of one that says more."""
+    below = error.__cause__ or error.__context__
+    return type(error) is ConnectionError and below is not None and _is_unreached(below)
+
+
+def _traced(found: BadUpstreamError, error: BaseException) -> ConnectorError:
+    """Log an answer that nobody understands under an id, and give a caller the id."""
+    error_id = found.metadata.setdefault("error_id", secrets.token_hex(ERROR_ID_BYTES))
+    logger.warning("answer not understood error_id=%s", error_id, exc_info=error)
+    return found
+
+
 def _bug(error: BaseException) -> ConnectorError:
     """Log what nobody foresaw under an id, and give a caller the id."""
-    error_id = secrets.token_hex(4)
+    error_id = secrets.token_hex(ERROR_ID_BYTES)
     logger.error("call failed error_id=%s", error_id, exc_info=error)
     # A RuntimeError is how the guide's connectors speak to people; any other text was not written for them.
     words = (

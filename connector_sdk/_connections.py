@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -20,6 +20,7 @@ from connector_sdk.models import FieldViolation
 logger = logging.getLogger(__name__)
 
 DISCONNECT_SECONDS = 5.0  # an author's disconnect may not hold up what comes after it
+RETIRE_SECONDS = 120.0  # a submission under way may take so long; it must not be cut by a rotation of credentials
 
 Factory = Callable[[], PlatformConnector]
 
@@ -31,6 +32,8 @@ class Connection:
     connector: PlatformConnector
     credentials: Mapping[str, str]
     spool: ArtifactSpool
+    users: set[asyncio.Task[object]] = field(default_factory=set)
+    """The calls under way."""
 
 
 class Connections:
@@ -43,13 +46,22 @@ class Connections:
         self._work_dir = work_dir
         self._open: dict[str, Connection] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._retiring: set[asyncio.Task[None]] = set()
 
     def get(self, connection_id: str) -> Connection:
-        """Give an open connection, or raise `NotConnectedError`."""
+        """Give an open connection to the call under way, or raise `NotConnectedError`."""
         try:
-            return self._open[connection_id]
+            connection = self._open[connection_id]
         except KeyError:
             raise NotConnectedError from None
+        if (user := asyncio.current_task()) is not None:
+            connection.users.add(user)
+            user.add_done_callback(connection.users.discard)
+        return connection
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the credentials of any connection."""
+        return self._secrets.redact(text)
 
     async def open(self, connection_id: str, credentials: Mapping[str, str]) -> str:
         """Connect, in place of what was open under this id, and return whose account it is."""
@@ -62,7 +74,7 @@ class Connections:
             )
             self._secrets.remember(connection_id, credentials.values())
             if before:
-                await _close(before)
+                await self._retire(before)
         return account_of(connector)
 
     async def close(self, connection_id: str) -> None:
@@ -76,9 +88,22 @@ class Connections:
 
     async def close_all(self) -> None:
         """Disconnect everything, side by side."""
+        retiring = list(self._retiring)
+        for task in retiring:
+            task.cancel()
+        await asyncio.gather(*retiring, return_exceptions=True)
         async with asyncio.TaskGroup() as closing:
             for connection_id in list(self._open):
                 closing.create_task(self.close(connection_id))
+
+    async def _retire(self, connection: Connection) -> None:
+        """Close what was replaced; calls that are under way with it may end first."""
+        if not connection.users:
+            await _close(connection)
+            return
+        task = asyncio.create_task(_close_behind(connection))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     async def verify(self, connection_id: str) -> str:
         """Ask the platform whether the credentials still hold, and return whose account it is."""
@@ -116,6 +141,13 @@ def account_of(connector: PlatformConnector) -> str:
     """Give the account's name, where the author keeps a text under that name."""
     account: object = connector.account
     return account if isinstance(account, str) else ""
+
+
+async def _close_behind(connection: Connection) -> None:
+    try:
+        await asyncio.wait(connection.users, timeout=RETIRE_SECONDS)
+    finally:
+        await _close(connection)
 
 
 async def _close(connection: Connection) -> None:

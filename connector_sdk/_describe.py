@@ -80,7 +80,9 @@ def _credentials_schema(connector: PlatformConnector) -> Mapping[str, JsonValue]
 
 
 def _log_source(connector: PlatformConnector) -> pb.LogSource.ValueType:
-    return pb.LOG_SOURCE_CURSOR if overrides(connector, "stream_logs_from") else pb.LOG_SOURCE_REPLAY
+    if overrides(connector, "stream_logs_from"):
+        return pb.LOG_SOURCE_CURSOR
+    return pb.LogSource.Value(f"LOG_SOURCE_{(connector.log_source or 'replay').upper()}")
 
 
 def _submit_safety(connector: PlatformConnector) -> pb.SubmitSafety.ValueType:

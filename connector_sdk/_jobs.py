@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from connector_sdk._catalog import to_price
 from connector_sdk._observation import has_ended, to_observation
@@ -14,6 +14,8 @@ from connector_sdk.errors import BadUpstreamError, InvalidConfigError, WrongStat
 from connector_sdk.models import FieldViolation, ListedJob, SubmitRequest, TrainingConfig
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1 import job_state_pb2
+
+Redact = Callable[[str], str]
 
 MOST_AT_ONCE = 1000  # the contract's limit of a batch
 
@@ -33,29 +35,31 @@ async def submit(connector: PlatformConnector, request: SubmitRequest, dry_run: 
     return str(platform_job_id)
 
 
-async def look(connector: PlatformConnector, job_id: str) -> job_state_pb2.JobObservation:
+async def look(connector: PlatformConnector, job_id: str, redact: Redact = str) -> job_state_pb2.JobObservation:
     """Look at one job."""
     said = await connector.get_job_status(job_id)
     with outbound("status"):
-        return to_observation(said)
+        return to_observation(said, redact)
 
 
-async def look_at_many(connector: PlatformConnector, job_ids: Sequence[str]) -> dict[str, job_state_pb2.JobObservation]:
+async def look_at_many(
+    connector: PlatformConnector, job_ids: Sequence[str], redact: Redact
+) -> dict[str, job_state_pb2.JobObservation]:
     """Look at many jobs at once."""
     if len(job_ids) > MOST_AT_ONCE:
         raise InvalidConfigError([FieldViolation(field="platform_job_ids", description="has more than 1000 ids")])
     said = await connector.batch_get_job_status(list(job_ids))
     with outbound("status"):
-        return {job_id: to_observation(one) for job_id, one in said.items()}
+        return {job_id: to_observation(one, redact) for job_id, one in said.items()}
 
 
-async def list_jobs(connector: PlatformConnector, cursor: str) -> pb.ListJobsResponse:
+async def list_jobs(connector: PlatformConnector, cursor: str, redact: Redact) -> pb.ListJobsResponse:
     """Give one page of the platform's own list."""
     listed, behind = await connector.list_jobs(cursor)
     if len(listed) > MOST_AT_ONCE:
         raise BadUpstreamError("The connector's list_jobs gave more than 1000 jobs in one page.")
     with outbound("list of jobs"):
-        return pb.ListJobsResponse(jobs=[_listed(one) for one in listed], next_cursor=behind)
+        return pb.ListJobsResponse(jobs=[_listed(one, redact) for one in listed], next_cursor=behind)
 
 
 async def cancel(connector: PlatformConnector, job_id: str) -> None:
@@ -76,12 +80,12 @@ async def resume(connector: PlatformConnector, job_id: str) -> None:
         raise WrongStateError(f"The platform did not resume the job {job_id}.")
 
 
-def _listed(job: ListedJob) -> pb.ListedJob:
+def _listed(job: ListedJob, redact: Redact) -> pb.ListedJob:
     return pb.ListedJob(
         platform_job_id=clean(job.job_id),
         submission_token=clean(job.submission_token),
         created_at=to_timestamp(job.created_at),
-        observation=to_observation(job.status),
+        observation=to_observation(job.status, redact),
         resource_id=clean(job.resource_id),
         price=None if job.price is None else to_price(job.price, job.resource_id),
     )

@@ -6,28 +6,38 @@ from __future__ import annotations
 class LineFolder:
     """Split at line ends, and fold a carriage-return progress bar to its last state.
 
-    An item without a line end is a line, as in the guide. Only one that starts or ends with a carriage return waits
-    for the next item, because that may overwrite it.
+    An item without a line end is a line, as in the guide. One that starts or ends with a carriage return waits for the
+    next item, because that may overwrite it. So does one without a line end where all before had theirs: if none comes
+    behind it, it may be half a line.
     """
 
     def __init__(self) -> None:
         """Start with nothing held back."""
         self._held: str | None = None
+        self._is_terminated: bool | None = None
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the log ends in the middle of a line at the moment."""
+        return bool(self._is_terminated) and self._held is not None
 
     def feed(self, item: object) -> list[str]:
         """Take one item and return the lines that are complete."""
         text = _decoded(item)
+        if self._is_terminated is None:
+            self._is_terminated = text.endswith("\n")
         lines: list[str] = []
         if self._held is not None:
             if self._held.endswith("\r") or text.startswith("\r"):
                 text = self._held + text
             else:
+                self._is_terminated = False
                 lines.append(_folded(self._held))
             self._held = None
         pieces = text.replace("\r\n", "\n").split("\n")
         last = pieces.pop()
         lines += [_folded(piece) for piece in pieces]
-        if last.startswith("\r") or last.endswith("\r"):
+        if last.startswith("\r") or last.endswith("\r") or (last and self._is_terminated):
             self._held = last
         elif last or not pieces:
             lines.append(_folded(last))

@@ -22,7 +22,7 @@ INTERFACE = "connectors.base"
 def load(target: str) -> type[PlatformConnector]:
     """Load `FILE.py`, `FILE.py:Class`, `module` or `module:Class`; raises `StartError` with what to do."""
     place, class_name = _split(target)
-    _provide_interface()
+    provide_interface()
     try:
         module = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except Exception as error:
@@ -51,7 +51,7 @@ def _split(target: str) -> tuple[str, str]:
     return (place, class_name) if colon and class_name.isidentifier() else (target, "")
 
 
-def _provide_interface() -> None:
+def provide_interface() -> None:
     """Import the guide's module before the author's file can change the path by which it would be found."""
     home = str(Path(__file__).resolve().parent.parent)
     sys.path.insert(0, home)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from connector_sdk._iterate import walking
 from connector_sdk._lines import LineFolder
+from connector_sdk._observation import has_ended, to_observation
 from connector_sdk._text import clean
 from connector_sdk._times import to_timestamp
 from connector_sdk.connector import PlatformConnector, overrides
@@ -38,14 +39,18 @@ async def read_log(connector: PlatformConnector, job_id: str, cursor: str) -> As
                 for entry in _of_record(record):
                     yield entry
         return
-    folder, seq = LineFolder(), 0
+    # Nobody knows which line of a log is the first that comes.
+    folder, seq, step = LineFolder(), 0, 0 if connector.log_source == "tail_only" else 1
     async with walking(connector.stream_logs(job_id)) as items:
         async for item in items:
             for text in folder.feed(item):
-                seq += 1
+                seq += step
                 yield LogEntry(_line(text, seq))
+    if folder.is_torn and not has_ended(to_observation(await connector.get_job_status(job_id))):
+        # A stream that was cut in the middle of a line; the next one has it whole.
+        return
     for text in folder.finish():
-        seq += 1
+        seq += step
         yield LogEntry(_line(text, seq))
 
 

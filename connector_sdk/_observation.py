@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from connector_sdk._text import clean, cut
@@ -53,14 +53,14 @@ STATUS_OF_WORD: Mapping[str, JobStatus] = MappingProxyType(
 ENDED = frozenset({pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED})
 
 
-def to_observation(said: str | JobStatus | JobObservation) -> pb.JobObservation:
-    """Write a status; a word that nobody knows gives no state, and is kept as it is."""
+def to_observation(said: str | JobStatus | JobObservation, redact: Callable[[str], str] = str) -> pb.JobObservation:
+    """Write a status; a word that nobody knows gives no state, and is kept as it is. Words for people pass `redact`."""
     if isinstance(said, JobObservation):
-        return _in_full(said)
+        return _in_full(said, redact)
     word = said.value if isinstance(said, JobStatus) else str(said)
     status = STATUS_OF_WORD.get(word.strip().lower())
     state = STATE_OF_STATUS[status] if status else pb.JOB_STATE_UNSPECIFIED
-    raw_state = cut(word, LONGEST_RAW_STATE_BYTES)
+    raw_state = cut(redact(word), LONGEST_RAW_STATE_BYTES)
     return pb.JobObservation(state=state, raw_state=raw_state, attempt=1, resource_state=_resource_state(state))
 
 
@@ -69,14 +69,14 @@ def has_ended(observation: pb.JobObservation) -> bool:
     return observation.state in ENDED
 
 
-def _in_full(said: JobObservation) -> pb.JobObservation:
+def _in_full(said: JobObservation, redact: Callable[[str], str]) -> pb.JobObservation:
     ended = STATE_OF_STATUS[said.status] in ENDED
     state = STATE_OF_PHASE[said.phase] if said.phase and not ended else STATE_OF_STATUS[said.status]
     observation = pb.JobObservation(
         state=state,
         reason=_reason(said.reason),
-        message=cut(said.message, LONGEST_MESSAGE_BYTES),
-        raw_state=cut(said.raw_state or said.status.value, LONGEST_RAW_STATE_BYTES),
+        message=cut(redact(said.message), LONGEST_MESSAGE_BYTES),
+        raw_state=cut(redact(said.raw_state or said.status.value), LONGEST_RAW_STATE_BYTES),
         exit_code=said.exit_code,
         attempt=said.attempt,
         resource_state=_resource_state(state, said.resource_held),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextvars import ContextVar
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MARK = "[redacted]"
 SHORTEST_SECRET_CHARS = 4  # shorter values would blot out ordinary words
@@ -24,8 +24,8 @@ class Secrets:
         self._of_call.set(_spellings(values))
 
     def remember(self, connection_id: str, values: Iterable[str]) -> None:
-        """Redact `values` for as long as the connection is open."""
-        self._by_connection[connection_id] = _spellings(values)
+        """Redact `values` for as long as the connection is open, with those of before: they are still about."""
+        self._by_connection[connection_id] = self._by_connection.get(connection_id, frozenset()) | _spellings(values)
 
     def forget(self, connection_id: str) -> None:
         """Drop the values of a closed connection."""
@@ -41,5 +41,11 @@ class Secrets:
 
 def _spellings(values: Iterable[str]) -> frozenset[str]:
     """Add the forms that a secret takes within URLs and JSON."""
-    plain = {value for value in values if len(value) >= SHORTEST_SECRET_CHARS}
-    return frozenset(plain | {quote(value, safe="") for value in plain} | {json.dumps(value)[1:-1] for value in plain})
+    found: set[str] = set()
+    for value in values:
+        if len(value) >= SHORTEST_SECRET_CHARS:
+            escaped = json.dumps(value)[1:-1]
+            # Many programs escape slashes as well.
+            found |= {value, escaped, escaped.replace("/", "\\/"), json.dumps(value, ensure_ascii=False)[1:-1]}
+            found |= {quote(value), quote(value, safe=""), quote_plus(value)}
+    return frozenset(found)

@@ -66,17 +66,20 @@ class ConnectorServicer(ConnectorServiceServicer):
         return pb.FindJobResponse(platform_job_id=found or "")
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: object) -> pb.ListJobsResponse:
-        return await _jobs.list_jobs(self._connector(request.connection_id), request.cursor)
+        connector = self._connector(request.connection_id)
+        return await _jobs.list_jobs(connector, request.cursor, self._connections.redact)
 
     async def GetJobStatus(self, request: pb.GetJobStatusRequest, context: object) -> pb.GetJobStatusResponse:
-        observation = await _jobs.look(self._connector(request.connection_id), request.platform_job_id)
+        connector = self._connector(request.connection_id)
+        observation = await _jobs.look(connector, request.platform_job_id, self._connections.redact)
         return pb.GetJobStatusResponse(observation=observation)
 
     async def BatchGetJobStatus(
         self, request: pb.BatchGetJobStatusRequest, context: object
     ) -> pb.BatchGetJobStatusResponse:
         connector = self._connector(request.connection_id)
-        return pb.BatchGetJobStatusResponse(observations=await _jobs.look_at_many(connector, request.platform_job_ids))
+        seen = await _jobs.look_at_many(connector, request.platform_job_ids, self._connections.redact)
+        return pb.BatchGetJobStatusResponse(observations=seen)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: object) -> pb.CancelJobResponse:
         await _jobs.cancel(self._connector(request.connection_id), request.platform_job_id)

@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from connector_sdk._readable import readable
 from connector_sdk._redact import Secrets
 from connector_sdk._text import cut
 from connector_sdk.errors import DOMAIN, ConnectorError, InvalidConfigError, NotFoundError
@@ -22,7 +23,7 @@ LONGEST_METADATA_BYTES = 256
 def to_status(error: ConnectorError, secrets: Secrets) -> status_pb2.Status:
     """Write `error`, redacted."""
     code: tuple[int, str] = grpc.StatusCode[error.code_name].value
-    status = status_pb2.Status(code=code[0], message=cut(secrets.redact(error.message), LONGEST_MESSAGE_BYTES))
+    status = status_pb2.Status(code=code[0], message=_words(error.message, secrets, LONGEST_MESSAGE_BYTES))
     status.details.append(_packed(_error_info(error, secrets)))
     if error.retry_after is not None:
         status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_after))))
@@ -48,13 +49,17 @@ def _bad_request(
 ) -> error_details_pb2.BadRequest:
     request = error_details_pb2.BadRequest()
     for index, violation in enumerate(violations):
-        text = cut(secrets.redact(violation.description), LONGEST_VIOLATION_BYTES)
+        text = _words(violation.description, secrets, LONGEST_VIOLATION_BYTES)
         entry = error_details_pb2.BadRequest.FieldViolation(field=cut(violation.field, 128), description=text)
         if request.ByteSize() + entry.ByteSize() + 64 > room_bytes:
             request.field_violations.add(description=f"… and {len(violations) - index} more")
             break
         request.field_violations.append(entry)
     return request
+
+
+def _words(text: str, secrets: Secrets, most_bytes: int) -> str:
+    return cut(readable(secrets.redact(text)), most_bytes)
 
 
 def _duration(seconds: float) -> Duration:

@@ -43,6 +43,7 @@ REQUIRED_METHODS = (
 """What the guide wants every connector to have."""
 
 SubmitSafety = Literal["keyed", "findable", "none"]
+LogSource = Literal["replay", "tail_only"]
 Metrics = Mapping[str, object] | Sequence[Mapping[str, object]] | Sequence[MetricPoint]
 Model = ModelInfo | Mapping[str, object]
 
@@ -69,6 +70,8 @@ class PlatformConnector:
     """Names that `TrainingConfig.algorithm` may have; empty = not told."""
     submit_safety: ClassVar[SubmitSafety | None] = None
     """`keyed` where the platform starts at most one job per token; None = from whether `find_job` is there."""
+    log_source: ClassVar[LogSource | None] = None
+    """`tail_only` where `stream_logs` gives only what comes while it is read; None = it begins at the first line."""
     rate_limits: ClassVar[Mapping[str, int]] = {}
     """`requests_per_minute` and `concurrent_jobs`, as in the guide's configuration file."""
     documentation_url: ClassVar[str] = ""
@@ -91,7 +94,12 @@ class PlatformConnector:
         raise NotImplementedError("disconnect")
 
     async def submit_job(self, config: TrainingConfig) -> str:
-        """Start a job and return the platform's id of it."""
+        """Start a job and return the platform's id of it.
+
+        After a refusal (4xx, 429, a connection that is refused, ValueError) nothing is taken to have been started, and
+        the job may be submitted again. Where something was made before the refusal came, undo it or raise
+        `PlatformUnavailableError`, which leaves it open.
+        """
         raise NotImplementedError("submit_job")
 
     async def get_job_status(self, job_id: str) -> str | JobStatus | JobObservation:

@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -27,6 +28,7 @@ from gateway.api.servicers import Servicers
 from gateway.artifacts.blobs import Blobs
 from gateway.artifacts.cache import Cache
 from gateway.artifacts.datasets import Datasets
+from gateway.artifacts.review import Review
 from gateway.artifacts.service import Artifacts
 from gateway.artifacts.uploads import Uploads
 from gateway.catalog.service import Catalog
@@ -36,6 +38,7 @@ from gateway.connections.model import ConnectionState
 from gateway.connections.service import Connections
 from gateway.connections.vault import Vault
 from gateway.data_folder import DataFolder
+from gateway.errors import GatewayError
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.order import Orders
@@ -43,6 +46,7 @@ from gateway.jobs.orphans import Orphans
 from gateway.jobs.service import Jobs
 from gateway.jobs.submitter import Submitter
 from gateway.jobs.tracker import Tracker
+from gateway.logs.retention import Retention
 from gateway.logs.store import LogStore
 from gateway.plugins.directory import Connectors
 from gateway.plugins.discovery import Finder
@@ -51,12 +55,16 @@ from gateway.plugins.folders import Folders
 from gateway.plugins.incubator import Incubator
 from gateway.plugins.launcher import Launcher
 from gateway.plugins.limits import Limits
+from gateway.plugins.nursery import Nursery
 from gateway.plugins.spec import Integrity
 from gateway.store.artifacts import ArtifactStore
 from gateway.store.connections import ConnectionStore
 from gateway.store.connectors import DisabledConnectors
 from gateway.store.database import Database
 from gateway.store.jobs import JobStore
+from gateway.store.ledger_url import LedgerUrl
+from gateway.store.postgresql import PostgreSQL
+from gateway.store.sqlite import SQLite
 from gateway.store.uploads import UploadStore
 
 log = structlog.get_logger(__name__)
@@ -68,6 +76,8 @@ class Gateway:
 
     address: str
     token: str
+    broken: asyncio.Future[GatewayError]
+    """Done if it cannot go on, with the reason."""
 
 
 @asynccontextmanager
@@ -80,13 +90,14 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
         token = folder.token()
-        servicers = await _compose(settings, stack)
+        database = await _ledger_database(settings, stack)
+        servicers = await _compose(settings, stack, database)
         server = Server(servicers, token)
         address = await server.start(settings)
         stack.push_async_callback(server.stop)
         folder.announce(address, is_tls=settings.tls_certificate is not None)
         log.info("gateway ready", address=address, data_dir=str(settings.data_dir))
-        yield Gateway(address, token)
+        yield Gateway(address, token, database.lost)
         log.info("gateway stopping")
 
 
@@ -104,15 +115,26 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings):
+    async with running(settings) as gateway:
+        gateway.broken.add_done_callback(lambda _: stop.set())
         await stop.wait()
+        if gateway.broken.done():
+            raise gateway.broken.result()
 
 
-async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
+async def _ledger_database(settings: Settings, stack: AsyncExitStack) -> Database:
+    if settings.ledger is None:
+        database = await Database.open(SQLite(settings.data_dir / "ledger.db"))
+    else:
+        database = await Database.open(PostgreSQL(LedgerUrl.parse(settings.ledger.get_secret_value())))
+    stack.push_async_callback(database.close)
+    stack.push_async_callback(_ended, asyncio.create_task(database.keep()))
+    return database
+
+
+async def _compose(settings: Settings, stack: AsyncExitStack, database: Database) -> Servicers:
     """Build and start all parts, in the order of their needs; the stack stops them in the other order."""
     data, clock = settings.data_dir, SystemClock()
-    database = await Database.open(data / "ledger.db")
-    stack.push_async_callback(database.close)
     ledger = Ledger(JobStore(database), clock)
     left_open = await ledger.load()
 
@@ -127,7 +149,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Servicers:
     stack.push_async_callback(files.artifacts.close)
     stack.push_async_callback(files.uploads.close)
 
-    logs, orders = LogStore(data / "logs"), Orders(files.datasets)
+    logs, orders = _logs(settings, stack, clock), Orders(files.datasets)
     tracker = Tracker(_surroundings(ledger, accounts, connections, orders, logs, files.artifacts, clock))
     tracker.start(left_open)
     stack.push_async_callback(tracker.stop)
@@ -159,15 +181,16 @@ def _surroundings(
     artifacts: Artifacts,
     clock: Clock,
 ) -> Surroundings:
+    note_rejected = _note_rejected(connections)
     return Surroundings(
         ledger=ledger,
-        submitter=Submitter(ledger, accounts, orders, clock),
+        submitter=Submitter(ledger, accounts, orders, clock, note_rejected),
         platforms=accounts,
         logs=logs,
         clock=clock,
         secrets=_secrets(connections),
-        list_artifacts=artifacts.list,
-        note_rejected=_note_rejected(connections),
+        list_artifacts=Review(artifacts, ledger).doubts,
+        note_rejected=note_rejected,
     )
 
 
@@ -179,6 +202,14 @@ def _orphans(
     )
     stack.push_async_callback(_ended, asyncio.create_task(orphans.run()))
     return JobOrphans(orphans, connections)
+
+
+def _logs(settings: Settings, stack: AsyncExitStack, clock: Clock) -> LogStore:
+    logs = LogStore(settings.data_dir / "logs", settings.job_log_bytes)
+    max_age = timedelta(days=settings.job_log_days)
+    retention = Retention(logs, clock, max_bytes=settings.job_logs_bytes, max_age=max_age)
+    stack.push_async_callback(_ended, asyncio.create_task(retention.run()))
+    return logs
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -197,7 +228,7 @@ def _connectors(settings: Settings, database: Database, ledger: Ledger) -> Conne
     fences = find_fences(folders.runtime_root.name)
     fences.sweep()
     incubator = Incubator(
-        launcher=Launcher(os.environ),
+        launcher=Launcher(os.environ, Nursery(os.environ) if settings.launch == "fork" else None),
         folders=folders,
         fences=fences,
         limits=Limits(),
@@ -257,6 +288,8 @@ def _secrets(connections: Connections) -> Callable[[str], Awaitable[Collection[s
 
 def _note_rejected(connections: Connections) -> Callable[[str, str], Awaitable[None]]:
     async def note(connection_id: str, message: str) -> None:
-        await connections.mark(connection_id, ConnectionState.NEEDS_AUTH, message)
+        # It may be gone, or the ledger not writable: what is done with the job does not depend on it.
+        with suppress(GatewayError):
+            await connections.mark(connection_id, ConnectionState.NEEDS_AUTH, message)
 
     return note

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 DEFAULT_PORT = 7717
 
@@ -28,6 +28,8 @@ class Settings(BaseModel):
     """Port to listen on; 0 = any that is free."""
     data_dir: Path = Field(default_factory=default_data_dir)
     """Ledger, logs, files, key and token."""
+    ledger: SecretStr | None = None
+    """URL of a ledger on a PostgreSQL server; None = `<data_dir>/ledger.db`."""
     plugin_dirs: tuple[Path, ...] = ()
     """Folders with connectors of one's own, beside `<data_dir>/connectors`."""
     connectors_config: Path | None = None
@@ -38,10 +40,18 @@ class Settings(BaseModel):
     """PEM file with the certificate's private key."""
     cache_bytes: Annotated[int, Field(ge=0)] = 50 * 1024**3
     """Disk for copies of jobs' files: thousands of adapters, or a few merged models."""
+    job_log_bytes: Annotated[int, Field(ge=0)] = 1024**3
+    """Disk for the log of one job, beyond which its oldest lines are deleted; 0 = without a limit."""
+    job_logs_bytes: Annotated[int, Field(ge=0)] = 50 * 1024**3
+    """Disk for the logs of all jobs, beyond which the oldest lines are deleted; 0 = without a limit."""
+    job_log_days: Annotated[float, Field(ge=0)] = 90
+    """Age at which lines are deleted; 0 = never."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
     integrity: Literal["show", "strict"] = "show"
     """`strict` = a connector whose files changed since its first start is not started."""
+    launch: Literal["fork", "exec"] = "fork"
+    """`fork` = connectors on the SDK are forked from a process that has imported it, where that is possible."""
 
     @field_validator("data_dir", "plugin_dirs", "connectors_config", mode="after")
     @classmethod

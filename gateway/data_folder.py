@@ -2,7 +2,7 @@
 
 | name            | what |
 |-----------------|------|
-| `ledger.db`     | jobs, connections (sealed credentials), events, metrics |
+| `ledger.db`     | jobs, connections (sealed credentials), events, metrics; absent where the ledger is on a server |
 | `logs/`         | one folder a job |
 | `blobs/`        | files by their sha256 |
 | `datasets/`     | uploaded datasets under their own names |

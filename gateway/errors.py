@@ -143,6 +143,7 @@ class NotFound(GatewayError):
         "connector": "`peftstudio connectors list` shows the connectors",
         "artifact": "`peftstudio artifacts list JOB` shows the files of a job",
         "dataset": "upload it first",
+        "ledger": "name the gateway's folder by --data-dir, or say --without-ledger where it is on a server",
         "orphan": "`peftstudio jobs orphans` shows those that there are",
     }
 
@@ -217,3 +218,15 @@ class StorageFull(GatewayError):
     reason = Reason.STORAGE_FULL
     errnos: ClassVar[frozenset[int]] = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
     """System errors that mean this."""
+
+
+class LedgerUnavailable(GatewayError):
+    """Raised when the ledger's database cannot be used at present: its server is gone, or another program holds it."""
+
+    reason = Reason.OVERLOADED
+    is_in_doubt = False
+    """Whether the connection was lost in the very commit, so that the change may have been made."""
+
+
+class LedgerTaken(WrongState):
+    """Raised when another gateway has the ledger, or had it while this one could not reach it."""

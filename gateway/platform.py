@@ -6,7 +6,7 @@ Every method raises `GatewayError` and nothing else, and ends within its deadlin
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -88,7 +88,7 @@ class Platform(Protocol):
         """Ask for a paused job to go on."""
         ...
 
-    def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+    def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Read a job's log from a cursor or line on; ends without `is_end` where the stream was cut."""
         ...
 

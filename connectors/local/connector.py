@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from connector_sdk.models import (
     FieldViolation,
     JobObservation,
     JobStatus,
+    ListedJob,
     LogRecord,
     MetricPoint,
     PricingInfo,
@@ -43,6 +45,7 @@ ADAPTER = "adapter_model.safetensors"
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 FOLLOW_SECONDS = 0.1  # between two looks at a log that is being written
 LOOK_EVERY = 5  # looks at the log for each look at the job
+LIST_PAGE = 200  # jobs that are looked at for one page: some milliseconds each
 TICK_SECONDS = 1.0  # how long a free slot may stay free when nobody looks at a job
 
 
@@ -107,6 +110,11 @@ class LocalConnector(PlatformConnector):
             await asyncio.to_thread(self._jobs.folder, submission_token)
             return submission_token
         return None
+
+    async def list_jobs(self, cursor: str) -> tuple[list[ListedJob], str]:
+        """List the jobs that have not ended, in the order of their submission; nobody charges for them."""
+        first = int(cursor or 0)
+        return await asyncio.to_thread(_listed, self._jobs, first)
 
     async def check_config(self, config: TrainingConfig) -> list[FieldViolation]:
         """Check model, data, algorithm and hardware."""
@@ -214,6 +222,24 @@ class LocalConnector(PlatformConnector):
                 await asyncio.to_thread(jobs.tick)
             except OSError:
                 logger.exception("jobs cannot be looked after")
+
+
+def _listed(jobs: LocalJobs, first: int) -> tuple[list[ListedJob], str]:
+    # A job keeps its place in this list for ever: new ones come behind it, and none is deleted.
+    ids = jobs.job_ids()
+    page = ids[first : first + LIST_PAGE]
+    found = [(job_id, jobs.observe(job_id)) for job_id in page]
+    listed = [
+        ListedJob(
+            job_id=job_id,
+            submission_token=job_id,
+            status=seen,
+            created_at=datetime.fromtimestamp(jobs.folder(job_id).state().submitted_at, UTC),
+        )
+        for job_id, seen in found
+        if seen.status not in ENDED
+    ]
+    return listed, str(first + LIST_PAGE) if first + LIST_PAGE < len(ids) else ""
 
 
 def _observe_known(jobs: LocalJobs, job_ids: list[str]) -> dict[str, JobObservation]:

@@ -43,7 +43,7 @@ class JobMetrics:
         """Yield all points there are, then those that come, until the job has ended."""
         requests.require(job_id=request.job_id)
         place = 0
-        async for changes in self._jobs.watch(JobFilter(job_id=request.job_id), 0):
+        async for changes in self._jobs.watch(JobFilter(job_id=request.job_id), 0, hears_metrics=True):
             job = changes[-1].job if changes else await self._jobs.get(request.job_id)
             is_full = True
             while is_full:

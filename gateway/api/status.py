@@ -4,10 +4,14 @@
 |---------------------|-------|-----|
 | message             | 1 KiB | it travels in a header as well |
 | value of a detail   | 256 B | a name that a client made up may have any length |
+| keys of a detail    | 8     | of 64 B: a connector may send any number |
 | details             | 4 KiB | over 8 KiB of trailing metadata, peers begin to drop calls |
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
+from itertools import islice
 
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2 as details
@@ -20,6 +24,8 @@ DOMAIN = "peftstudio"
 MAX_MESSAGE_BYTES = 1024
 MAX_STATUS_BYTES = 4096
 MAX_VALUE_BYTES = 256
+MAX_KEY_BYTES = 64
+MAX_METADATA = 8
 
 CODES: dict[Reason, StatusCode] = {
     Reason.INVALID_CONFIG: StatusCode.INVALID_ARGUMENT,
@@ -50,19 +56,38 @@ CODES: dict[Reason, StatusCode] = {
 }
 
 
+RETRY_AFTER: dict[Reason, timedelta] = {
+    # About as long as a window of a platform's limiter.
+    Reason.RATE_LIMITED: timedelta(seconds=5),
+    Reason.PLATFORM_UNAVAILABLE: timedelta(seconds=5),
+    # A connector that died is back within a second or so.
+    Reason.CONNECTOR_DOWN: timedelta(seconds=1),
+}
+"""When to come back where whoever failed does not say."""
+
+
 def to_status(error: GatewayError) -> status_pb2.Status:
     """Build the status of a failed call, with all its details, within the limits."""
     status = status_pb2.Status(code=CODES[error.reason].value[0], message=_cut(error.message))
-    named = {key: _cut(value, MAX_VALUE_BYTES) for key, value in error.metadata.items()}
+    named = {
+        _cut(key, MAX_KEY_BYTES): _cut(value, MAX_VALUE_BYTES)
+        for key, value in islice(error.metadata.items(), MAX_METADATA)
+    }
     status.details.add().Pack(details.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=named))
-    if error.retry_after is not None:
+    retry_after = error.retry_after or RETRY_AFTER.get(error.reason)
+    if retry_after is not None:
         delay = Duration()
-        delay.FromTimedelta(error.retry_after)
+        delay.FromTimedelta(retry_after)
         status.details.add().Pack(details.RetryInfo(retry_delay=delay))
     if "resource_name" in named:
         status.details.add().Pack(
-            details.ResourceInfo(resource_type=named["resource_type"], resource_name=named["resource_name"])
+            details.ResourceInfo(resource_type=named.get("resource_type", ""), resource_name=named["resource_name"])
         )
+    if error.reason is Reason.QUOTA:
+        used_up = details.QuotaFailure.Violation(
+            subject=named.get("subject", "account"), description=_cut(error.message, MAX_VALUE_BYTES)
+        )
+        status.details.add().Pack(details.QuotaFailure(violations=[used_up]))
     if error.violations:
         _add_violations(status, error)
     return status

@@ -37,6 +37,9 @@ FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 15.0
 """Pauses double up to this; also the most that a platform's own wish for a pause is granted."""
 
+WRONG_BYTES = frozenset({Reason.CHECKSUM_MISMATCH, Reason.ARTIFACT_CHANGED})
+"""Reasons, of the gateway or a connector, for which what came is thrown away and fetched once more."""
+
 Sleep = Callable[[float], Awaitable[None]]
 Settle = Callable[[Artifact], Awaitable[None]]
 
@@ -68,13 +71,12 @@ class Fill:
             await self._fill()
             await self._settle(self.artifact)
             self._fault = None
-        except ChecksumMismatch as error:
-            self._fault = error
-            self.artifact = replace(self.artifact, state=ArtifactState.CORRUPT)
-            with suppress(GatewayError):
-                await self._settle(self.artifact)
         except GatewayError as error:
             self._fault = error
+            if error.reason is Reason.CHECKSUM_MISMATCH:
+                self.artifact = replace(self.artifact, state=ArtifactState.CORRUPT)
+                with suppress(GatewayError):
+                    await self._settle(self.artifact)
         finally:
             self.end()
 
@@ -132,7 +134,9 @@ class Fill:
     async def _fill(self) -> None:
         try:
             await self._fill_once()
-        except (ChecksumMismatch, ArtifactChanged) as error:
+        except GatewayError as error:
+            if error.reason not in WRONG_BYTES:
+                raise
             _log.warning("file fetched again", extra={"artifact_id": self.artifact.id, "why": error.message})
             self._discarded = error
             self._round += 1

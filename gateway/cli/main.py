@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli import (
     artifacts,
+    backup,
     connections,
     connectors,
     datasets,
@@ -46,6 +47,7 @@ def assemble() -> typer.Typer:
     for group in (connections, connectors, artifacts, datasets, models):
         group.add_to(app)
 
+    backup.add_to(app)
     resources.add_to(app)
     prices.add_to(app)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,11 +12,25 @@ from gateway.cli.exit_codes import ExitCode
 from gateway.cli.options import examples
 from gateway.cli.running import fail
 
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+LEDGER_VARIABLE = "PEFTSTUDIO_LEDGER"
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]
 Integrity = Literal["show", "strict"]
+Launch = Literal["fork", "exec"]
 DataDir = Annotated[
     Path | None, typer.Option(envvar="PEFTSTUDIO_DATA_DIR", help="Folder for all that the gateway keeps.")
+]
+Ledger = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar=LEDGER_VARIABLE,
+        help="Ledger on a PostgreSQL server, e.g. postgresql://me@db/peftstudio; else a file in the data folder.",
+    ),
 ]
 PluginDirs = Annotated[
     list[Path] | None, typer.Option("--plugins", metavar="DIR", help="Folder with connectors; can be repeated.")
@@ -39,6 +53,7 @@ def serve(
         int, typer.Option(envvar="PEFTSTUDIO_PORT", help="Port to listen on; 0 = any that is free.", min=0, max=65_535)
     ] = 7717,
     data_dir: DataDir = None,
+    ledger: Ledger = None,
     plugins: PluginDirs = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="connectors.json; else the data folder's.")
@@ -48,9 +63,21 @@ def serve(
     integrity: Annotated[
         Integrity, typer.Option(help="strict = a connector whose files changed is not started.")
     ] = "show",
+    launch: Annotated[
+        Launch, typer.Option(help="fork = from a process with the SDK imported, which is quicker; exec = as a program.")
+    ] = "fork",
     cache_gib: Annotated[
         float, typer.Option(help="Disk for copies of jobs' files; those not read for longest go first.", min=0)
     ] = 50,
+    job_log_mib: Annotated[
+        float, typer.Option(help="Disk for one job's log; its oldest lines go first; 0 = no limit.", min=0)
+    ] = 1024,
+    job_logs_gib: Annotated[
+        float, typer.Option(help="Disk for all jobs' logs; the oldest lines go first; 0 = no limit.", min=0)
+    ] = 50,
+    job_log_days: Annotated[
+        float, typer.Option(help="How long lines of jobs' logs are kept; 0 = for ever.", min=0)
+    ] = 90,
     log_level: Annotated[LogLevel, typer.Option(help="How much to tell.")] = "INFO",
     log_format: Annotated[LogFormat, typer.Option(help="How to tell it.")] = "console",
 ) -> None:
@@ -66,12 +93,17 @@ def serve(
         host=host,
         port=port,
         data_dir=data_dir or context.obj.data_dir or default_data_dir(),
+        ledger=_ledger(context, ledger),
         plugin_dirs=tuple(plugins or ()),
         connectors_config=config,
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         integrity=integrity,
+        launch=launch,
         cache_bytes=int(cache_gib * 1024**3),
+        job_log_bytes=int(job_log_mib * 1024**2),
+        job_logs_bytes=int(job_logs_gib * 1024**3),
+        job_log_days=job_log_days,
         log_level=log_level,
         log_format=log_format,
     )
@@ -79,3 +111,26 @@ def serve(
         run(settings)
     except (GatewayError, OSError) as error:
         fail(str(error), ExitCode.ERROR, error)
+
+
+def _ledger(context: typer.Context, url: str | None) -> SecretStr | None:
+    """Check the ledger's URL; one with a password must not come from where every user of the machine can read it."""
+    if not url:
+        return None
+    from pydantic import SecretStr
+
+    from gateway.errors import GatewayError
+    from gateway.store.ledger_url import LedgerUrl
+
+    try:
+        parsed = LedgerUrl.parse(url)
+    except GatewayError as error:
+        fail(str(error), ExitCode.ERROR, error)
+    source = context.get_parameter_source("ledger")
+    if parsed.has_password and source is not None and source.name == "COMMANDLINE":
+        message = (
+            "every program of this machine can read a password in an argument list; "
+            f"give the URL by {LEDGER_VARIABLE}, or the password by ~/.pgpass or PGPASSFILE"
+        )
+        fail(message, ExitCode.ERROR, ValueError(message))
+    return SecretStr(url)

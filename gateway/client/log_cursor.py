@@ -56,7 +56,8 @@ class LogCursor:
         """Return the lines that are new; a gap and an incomplete end become lines of the system's."""
         reached = self._after_seq or 0
         lines = [line for line in response.lines if line.seq > reached]
-        if response.HasField("gap") and response.gap.to_seq > reached:
+        # A gap without numbers is told with the line that it precedes, and is as new as that.
+        if response.HasField("gap") and (response.gap.to_seq or response.gap.from_seq) > reached:
             lines.append(_gap_line(response.gap))
 
         lines.sort(key=lambda line: line.seq)
@@ -83,6 +84,10 @@ def _is_incomplete(end: LogEnd) -> bool:
 
 
 def _gap_line(gap: LogGap) -> LogLine:
+    if not gap.to_seq:
+        return _system_line(gap.from_seq - 1, f"lines are missing here: {gap.why}")
+    if gap.from_seq == gap.to_seq:
+        return _system_line(gap.to_seq, f"line {gap.to_seq} is missing: {gap.why}")
     return _system_line(gap.to_seq, f"lines {gap.from_seq} to {gap.to_seq} are missing: {gap.why}")
 
 

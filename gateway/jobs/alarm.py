@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway.catalog.estimate import micros_per_hour
-from gateway.jobs.model import Job, JobState
+from gateway.jobs.model import Job, JobState, ResourceState
 from gateway.jobs.states import Step
 
 ALARM_AFTER = timedelta(minutes=2)
@@ -22,6 +22,13 @@ def overdue(job: Job, asked_at: datetime | None, now: datetime) -> str:
         f"the platform was asked to end the job and has not confirmed it for more than {minutes} min; {_money(job)}; "
         f"it is asked again until it does; to end it by hand, look there for {job.platform_job_id}"
     )
+
+
+def still_held(job: Job) -> str:
+    """Say that a job has ended and its machine is not released, and what that costs; empty = it is."""
+    if not job.state.is_terminal or job.resource_state is not ResourceState.HELD:
+        return ""
+    return f"the platform says that it still holds a machine for it; {_money(job)}; end it there: {job.platform_job_id}"
 
 
 def raised(job: Job, words: str) -> Step:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
 from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.jobs import alarm, limits, states
+from gateway.jobs import alarm, limits, states, twins
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.measured import measured, tokens_of
 from gateway.jobs.model import Job, JobState, Observation
@@ -56,8 +57,8 @@ class Surroundings:
     clock: Clock
     secrets: Callable[[str], Awaitable[Collection[str]]]
     """Tells what must not be seen in a connection's logs."""
-    list_artifacts: Callable[[str], Awaitable[object]]
-    """Looks at a job's files, so that they are known before its end is announced."""
+    list_artifacts: Callable[[str], Awaitable[Sequence[str]]]
+    """Looks at a job's files before its end is announced, and says what is wrong with them."""
     note_rejected: Callable[[str, str], Awaitable[object]]
     """Notes that a connection's credentials are no longer accepted, and what the platform said."""
 
@@ -81,18 +82,19 @@ class Attendant:
         with self._around.logs.open(self._job_id) as job_log:
             job_log.is_live = True
             try:
+                was_submitted = bool((await self._around.ledger.get(self._job_id)).platform_job_id)
                 job = await self._around.submitter.run(self._job_id)
                 is_complete = True
                 if not job.state.is_terminal or (job.platform_job_id and job_log.ending is None):
-                    job, is_complete = await self._attend(job, job_log)
+                    job, is_complete = await self._attend(job, job_log, was_submitted=was_submitted)
                 if job_log.ending is None:
                     job_log.finish(Ending(job.state, is_complete))
                 if job.is_log_open:
-                    await self._around.ledger.close_log(job.id, job_log.segment.mark.last_seq)
+                    await self._around.ledger.close_log(job.id, job_log.segments.mark.last_seq)
             finally:
                 job_log.is_live = False
 
-    async def _attend(self, job: Job, job_log: JobLog) -> tuple[Job, bool]:
+    async def _attend(self, job: Job, job_log: JobLog, *, was_submitted: bool) -> tuple[Job, bool]:
         collector = Collector(
             job,
             job_log,
@@ -101,6 +103,7 @@ class Attendant:
             clock=self._around.clock,
             on_end=lambda: self._poke(job.connection_id),
             measure=self._measure,
+            is_late=was_submitted,
         )
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(collector.run())
@@ -115,15 +118,16 @@ class Attendant:
         """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
         self._poke(job.connection_id)
         async with asyncio.TaskGroup() as tasks:
-            others = [tasks.create_task(self._carry_out_wishes()), tasks.create_task(self._enforce_limits())]
+            works = self._carry_out_wishes(), self._enforce_limits(), self._look_for_twin()
+            others = [tasks.create_task(work) for work in works]
             seen = await self._end
             for task in others:
                 task.cancel()
         await self._finalize(seen)
         collector.job_ended()
         is_drained = await _is_read(collecting, DRAIN_SECONDS)
-        await self._look_at_artifacts(seen)
-        return await self._announce(seen, job_log, is_drained=is_drained)
+        doubts = await self._look_at_artifacts()
+        return await self._announce(seen, doubts, job_log, is_drained=is_drained)
 
     async def _measure(self, job_id: str, lines: Sequence[LogLine], first_seq: int) -> None:
         points = measured(lines, first_seq, self._around.clock.now())
@@ -133,28 +137,29 @@ class Attendant:
 
     async def _finalize(self, seen: Observation) -> None:
         """Show that the job is over but for its log and its files."""
-        if seen.state is not JobState.SUCCEEDED:
-            return
-        half = replace(seen, state=JobState.FINALIZING)
-        await self._around.ledger.change(self._job_id, lambda now: states.observe(now, half, self._around.clock.now()))
+        await self._around.ledger.change(self._job_id, lambda now: states.over(now, seen, self._around.clock.now()))
 
-    async def _look_at_artifacts(self, seen: Observation) -> None:
-        if seen.state is not JobState.SUCCEEDED:
-            return
+    async def _look_at_artifacts(self) -> str:
         try:
             async with asyncio.timeout(ARTIFACT_SECONDS):
-                await self._around.list_artifacts(self._job_id)
+                return "; ".join(await self._around.list_artifacts(self._job_id))
         except (GatewayError, TimeoutError) as error:
             log.info("artifacts not listed", job_id=self._job_id, error=str(error))
+            return f"its files could not be looked at: {str(error) or 'their list did not come in time'}"
 
-    async def _announce(self, seen: Observation, job_log: JobLog, *, is_drained: bool) -> Job:
-        last_seq = job_log.segment.mark.last_seq
+    async def _announce(self, seen: Observation, doubts: str, job_log: JobLog, *, is_drained: bool) -> Job:
+        last_seq = job_log.segments.mark.last_seq
 
         def apply(now: Job) -> Step:
             step = states.observe(now, seen, self._around.clock.now())
+            is_success = step.job.state is JobState.SUCCEEDED
+            step = states.remarked(step, (doubts if is_success else "", alarm.still_held(step.job)))
             return replace(step, job=replace(step.job, last_log_seq=last_seq, is_log_open=not is_drained))
 
-        return await self._around.ledger.change(self._job_id, apply)
+        job = await self._around.ledger.change(self._job_id, apply)
+        if words := alarm.still_held(job):
+            log.warning("machine still held", job_id=job.id, connection_id=job.connection_id, why=words)
+        return job
 
     async def _carry_out_wishes(self) -> None:
         """Ask the platform again for what is still wanted: a wish outlives a crash of either side."""
@@ -197,6 +202,24 @@ class Attendant:
                 await self._warn(job, words)
             await asyncio.sleep(LIMIT_SECONDS)
 
+    async def _look_for_twin(self) -> None:
+        ledger = self._around.ledger
+        is_repeated = await ledger.last_event(self._job_id, (twins.REPEATED,))
+        if is_repeated is None or await ledger.last_event(self._job_id, (twins.FOUND,)):
+            return
+        for seconds in twins.LOOK_AFTER_SECONDS:
+            await asyncio.sleep(seconds)
+            job = await ledger.get(self._job_id)
+            try:
+                twin = await twins.find_twin(await self._around.platforms.platform(job.connection_id), job)
+            except GatewayError as error:
+                log.info("no look for a second machine", job_id=job.id, reason=error.reason, error=error.message)
+                continue
+            if twin:
+                log.warning("platform started a job twice", job_id=job.id, platform_job_id=twin)
+                await ledger.change(job.id, partial(twins.told, twin=twin))
+                return
+
     async def _warn(self, job: Job, words: str) -> None:
         if await self._around.ledger.last_event(job.id, (BUDGET_WARNING,)):
             # An earlier start of the gateway did it.
@@ -205,9 +228,15 @@ class Attendant:
         await self._around.ledger.change(job.id, lambda now: Step(replace(now, message=words), BUDGET_WARNING, words))
 
     async def _stop(self, breach: limits.Breach) -> None:
-        job = await self._around.ledger.change(
-            self._job_id, lambda now: states.request_cancel(now, breach.reason, breach.message)
-        )
+        def wanted(now: Job) -> Step:
+            return states.request_cancel(now, breach.reason, breach.message)
+
+        try:
+            job = await self._around.ledger.change(self._job_id, wanted)
+        except GatewayError as error:
+            # Money is spent whether or not the ledger can be written; the next look at the limits notes it.
+            log.warning("cancel cannot be noted", job_id=self._job_id, error=error.message)
+            job = wanted(await self._around.ledger.get(self._job_id)).job
         await self._ask(job)
 
 

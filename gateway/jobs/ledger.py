@@ -19,12 +19,16 @@ from gateway.unbroken import unbroken
 WATCH_BEAT_SECONDS = 15.0
 """Longest silence on a watch."""
 
+HISTORY_JOBS = 500
+"""Jobs that a watcher's history is read by: some megabytes at most, if their configurations are large."""
+
 
 class Watcher:
     """Collects the changes that one client has not taken yet: per job the latest, so that memory is bounded."""
 
-    def __init__(self, job_filter: JobFilter) -> None:
+    def __init__(self, job_filter: JobFilter, *, hears_metrics: bool = False) -> None:
         self.filter = job_filter
+        self._hears_metrics = hears_metrics
         self._pending: dict[str, Change] = {}
         self._arrived = asyncio.Event()
 
@@ -35,8 +39,13 @@ class Watcher:
             self._pending[change.job.id] = change
             self._arrived.set()
 
+    def hear(self, job_id: str) -> None:
+        """Wake the client, without a change, if it waits for metrics of this job."""
+        if self._hears_metrics and job_id == self.filter.job_id:
+            self._arrived.set()
+
     async def take(self) -> list[Change]:
-        """Wait for changes, at most a beat; none = silence."""
+        """Wait for changes, at most a beat; none = silence, or metrics."""
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_BEAT_SECONDS):
                 await self._arrived.wait()
@@ -57,6 +66,8 @@ class Ledger:
         self._clock = clock
         self._open: dict[str, Job] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._writing = asyncio.Lock()
+        """Held while a change is numbered, stored and told: whoever goes on behind a number must miss none below it."""
         self._event_seqs: dict[str, int] = {}
         self._last_words: dict[str, tuple[str, str]] = {}
         """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
@@ -64,7 +75,7 @@ class Ledger:
         self.identity = ""
         """What tells this ledger's jobs from another gateway's; known once it is loaded."""
         self.turns = Broadcast()
-        """Told whenever a job ended, or something else is wanted of one: others may have their turn."""
+        """Told whenever a job ended at its platform, or something else is wanted of one: others may have their turn."""
         self._change = 0
         self._published = 0
 
@@ -100,9 +111,18 @@ class Ledger:
     async def add(self, job: Job) -> None:
         """Store a new job."""
         event = await self._event(job, "submitted", "the job was accepted")
-        change = self._next(job)
-        await self._store.insert(change, event)
-        self._publish(change)
+        async with self._writing:
+            change = self._next(job)
+            await self._store.insert(change, event)
+            self._publish(change)
+
+    async def adopt(self, job_id: str) -> bool:
+        """Take up a job whose `add` failed, if the database took it after all."""
+        job = await self._store.settled(job_id)
+        if job is not None:
+            async with self._writing:
+                self._publish(self._next(job))
+        return job is not None
 
     async def change(self, job_id: str, apply: Callable[[Job], Step]) -> Job:
         """Change a job by a pure function of what it is; nothing else changes it meanwhile.
@@ -121,7 +141,7 @@ class Ledger:
             job = replace(step.job, revision=old.revision + 1, updated_at=self._clock.now())
             event = await self._event(job, step.kind, step.message) if step.kind else None
             # Memory must never differ from the database because a client hung up between the two.
-            await unbroken(self._keep(self._next(job), event))
+            await unbroken(self._keep(job, event))
             return job
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
@@ -155,6 +175,8 @@ class Ledger:
     async def add_metrics(self, job_id: str, points: Sequence[Metric]) -> None:
         """Store metric points."""
         await self._store.add_metrics(job_id, points)
+        for watcher in self._watchers:
+            watcher.hear(job_id)
 
     async def metrics_behind(
         self, job_id: str, names: Sequence[str], place: int, limit: int
@@ -170,30 +192,48 @@ class Ledger:
         """Yield metric points, by name, step and attempt, without holding all of them in memory."""
         return self._store.metric_stream(job_id, names, from_step)
 
-    async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
-        """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence."""
-        watcher = Watcher(job_filter)
+    async def watch(
+        self, job_filter: JobFilter, since: int, *, hears_metrics: bool = False
+    ) -> AsyncIterator[list[Change]]:
+        """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence.
+
+        With `hears_metrics`, new metrics of the one job that is watched are told by an empty list, too.
+        """
+        watcher = Watcher(job_filter, hears_metrics=hears_metrics)
         self._watchers.add(watcher)
+        is_first, told = True, 0
         try:
-            # Where there is no history, no change that came meanwhile may be passed over.
-            yield await self._history(job_filter, since) or watcher.collect()
+            async for changes in self._history(job_filter, since):
+                is_first, told = False, max(told, *(change.number for change in changes))
+                yield changes
+            if is_first:
+                # No change that came meanwhile may be passed over.
+                yield watcher.collect()
             while True:
-                yield await watcher.take()
+                # What was told while history was read may be older than what was read.
+                yield [change for change in await watcher.take() if change.number > told]
         finally:
             self._watchers.discard(watcher)
 
-    async def _history(self, job_filter: JobFilter, since: int) -> list[Change]:
-        if since:
-            return await self._store.changed_since(since, job_filter)
-        if job_filter.job_id:
-            return [Change(await self.get(job_filter.job_id), self._published)]
-        return [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]
+    async def _history(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
+        """Yield what is known already, a part at a time: after a long absence it may be all jobs there ever were."""
+        # A point that is not reached yet is one of another history: the ledger was put back to an older state.
+        if 0 < since <= self._published:
+            while changes := await self._store.changed_since(since, job_filter, HISTORY_JOBS):
+                yield changes
+                since = changes[-1].number
+        elif job_filter.job_id:
+            yield [Change(await self.get(job_filter.job_id), self._published)]
+        elif found := [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]:
+            yield found
 
-    async def _keep(self, change: Change, event: JobEvent | None) -> None:
-        await self._store.update(change, event)
-        if event is not None:
-            self._last_words[event.job_id] = event.kind, event.message
-        self._publish(change)
+    async def _keep(self, job: Job, event: JobEvent | None) -> None:
+        async with self._writing:
+            change = self._next(job)
+            await self._store.update(change, event)
+            if event is not None:
+                self._last_words[event.job_id] = event.kind, event.message
+            self._publish(change)
 
     def _refresh(self, job: Job) -> Job:
         if job.id in self._open:
@@ -211,10 +251,11 @@ class Ledger:
             self._locks.pop(job.id, None)
             self._event_seqs.pop(job.id, None)
             self._last_words.pop(job.id, None)
-            self.turns.notify()
         else:
             self._open[job.id] = job
         self._published = change.number
+        if job.state.is_terminal or job.is_let_go:
+            self.turns.notify()
         for watcher in self._watchers:
             watcher.offer(change)
 

@@ -51,7 +51,7 @@ class Line:
             jobs = self._ledger.open_jobs(connection_id)
             waiting = _in_line(jobs)
             places = {job.id: place for place, job in enumerate(waiting)}
-            running = sum(1 for job in jobs if not job.is_waiting_here)
+            running = sum(1 for job in jobs if not (job.is_waiting_here or job.is_let_go))
             queue = self._queues[connection_id] = _Queue(self._ledger.published, places, running)
         return queue
 

@@ -196,6 +196,12 @@ class Job:
         """Whether the gateway holds the job back: its platform does not have it, and was not called for it."""
         return not (self.platform_job_id or self.state.is_terminal) and self.resource_state is ResourceState.NONE
 
+    @property
+    def is_let_go(self) -> bool:
+        """Whether its platform has ended it and holds nothing for it, though its end is not announced yet."""
+        is_ending = self.state in (JobState.FINALIZING, JobState.CANCELLING)
+        return is_ending and self.resource_state is ResourceState.RELEASED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:

@@ -40,10 +40,14 @@ class Orders:
             InvalidRequest: The dataset was never uploaded, or is gone.
 
         """
+        return replace(self.unstaged(job), config=await self._stage(job.config))
+
+    def unstaged(self, job: Job) -> SubmitOrder:
+        """Return the same with the dataset as the user named it: enough to have all the rest checked."""
         return SubmitOrder(
             job_id=job.id,
             submission_token=job.submission_token,
-            config=await self._stage(job.config),
+            config=job.config,
             resource_id=job.resource_id,
             labels=job.labels,
         )

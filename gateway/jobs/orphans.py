@@ -19,7 +19,7 @@ from gateway.clock import Clock
 from gateway.connections.model import Connection
 from gateway.errors import GatewayError, NotFound, Reason
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, ListedJob
+from gateway.jobs.model import Job, ListedJob, ResourceState
 from gateway.jobs.tokens import is_own
 from gateway.platform import Platforms
 
@@ -131,8 +131,9 @@ class Orphans:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 platform = await self._platforms.platform(connection_id)
+                asked_at = self._clock.now()
                 listed = await platform.list_jobs()
-                found = [orphan for one in listed if (orphan := await self._orphan(connection_id, one))]
+                found = [orphan for one in listed if (orphan := await self._orphan(connection_id, one, asked_at))]
         except TimeoutError:
             text = f"its list of jobs did not come within {ANSWER_SECONDS:g} s"
             return Unasked(connection_id=connection_id, reason=Reason.PLATFORM_TIMEOUT, message=text)
@@ -140,11 +141,16 @@ class Orphans:
             return Unasked(connection_id=connection_id, reason=error.reason, message=error.message)
         return sorted(found, key=_age)
 
-    async def _orphan(self, connection_id: str, listed: ListedJob) -> Orphan | None:
+    async def _orphan(self, connection_id: str, listed: ListedJob, asked_at: datetime) -> Orphan | None:
         is_over = listed.seen.state is not None and listed.seen.state.is_terminal
+        # A training that has ended on a machine that is still held costs as much as one that runs.
+        is_over = is_over and listed.seen.resource_state not in (ResourceState.HELD, ResourceState.RELEASE_REQUESTED)
         if is_over or not is_own(self._ledger.identity, listed.submission_token):
             return None
         job = await self._ledger.by_token(listed.submission_token)
+        if job and job.state.is_terminal and job.updated_at > asked_at:
+            # It ended while the list was on its way; the next one shows whether it goes on.
+            return None
         why = _why(job, listed)
         if not why:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, NotFound, Reason, RemoteError
 from gateway.jobs import states
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.measured import tokens_of
-from gateway.jobs.model import Job, JobReason, JobState, Observation, ResourceState
+from gateway.jobs.model import Job, JobReason, JobState, Metric, Observation, ResourceState
 from gateway.jobs.states import Step
 from gateway.platform import Platform, Platforms
 from gateway.plugins.model import Description
@@ -84,12 +84,20 @@ class Poller:
             if not self._jobs():
                 await self._poked.wait()
                 self._poked.clear()
-            changed = await self.look()
+            changed = await self._look_if_possible()
             shortest = await self._shortest() if self._jobs() else START_SECONDS
             steady = max(min(STEADY_SECONDS, shortest * STEADY_FACTOR), self._pace)
             shortest = max(shortest, self._pace)
             self._interval = shortest if changed else min(max(self._interval, shortest) * GROWTH, steady)
             await self._wait()
+
+    async def _look_if_possible(self) -> bool:
+        try:
+            return await self.look()
+        except GatewayError as error:
+            # A full disk: what is seen cannot be noted, and is there to be seen again.
+            log.warning("look not noted", connection_id=self._connection_id, reason=error.reason, error=error.message)
+            return False
 
     async def look(self, first: str = "") -> bool:
         """Look at the open jobs once; callers at the same time share one look.
@@ -204,9 +212,11 @@ class Poller:
             if METRICS not in (await platform.describe()).capabilities:
                 return
             points, cursor = await platform.metrics(job.platform_job_id, job.metrics_cursor)
+            await self._keep_metrics(job, points, cursor)
         except GatewayError as error:
             log.info("metrics not read", job_id=job.id, reason=error.reason, error=error.message)
-            return
+
+    async def _keep_metrics(self, job: Job, points: Sequence[Metric], cursor: str) -> None:
         await self._ledger.add_metrics(job.id, points)
         if tokens := tokens_of(points):
             await self._ledger.change(job.id, lambda now: Step(replace(now, tokens=max(now.tokens, tokens))))

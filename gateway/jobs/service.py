@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
@@ -16,7 +17,15 @@ from gateway.catalog.estimate import micros_per_hour
 from gateway.catalog.model import Price
 from gateway.clock import Clock
 from gateway.connections.model import Connection
-from gateway.errors import GatewayError, InvalidRequest, RequestIdReused, Unsupported, Violation
+from gateway.errors import (
+    GatewayError,
+    InvalidRequest,
+    LedgerUnavailable,
+    Reason,
+    RequestIdReused,
+    Unsupported,
+    Violation,
+)
 from gateway.ids import new_id
 from gateway.jobs import states
 from gateway.jobs.attendant import carry_out
@@ -26,7 +35,8 @@ from gateway.jobs.order import Orders
 from gateway.jobs.states import Step
 from gateway.jobs.tokens import token_of
 from gateway.jobs.tracker import Tracker
-from gateway.platform import Platform, Platforms
+from gateway.platform import Platforms
+from gateway.plugins.model import Description
 from gateway.priority import asked_by_user
 from gateway.store.jobs import Change
 from gateway.unbroken import unbroken
@@ -45,6 +55,8 @@ DESCRIBE_SECONDS = 2.0
 
 CANCEL_SECONDS = 10.0
 """How long a cancel waits for the platform; the job's attendant asks on."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +122,6 @@ class Jobs:
             return _replay(job, wish), True
         with asked_by_user():
             job = await self.check(wish)
-            job = replace(job, price=await self._price(job))
         if dry_run:
             return replace(job, id=""), False
         try:
@@ -129,9 +140,7 @@ class Jobs:
             InvalidRequest: with all violations at once.
         """
         connection = await self._find_connection(wish.connection_id)
-        job = self._draft(wish, connection)
-        await self._check(job, await self._platforms.platform(connection.id))
-        return job
+        return await self._check(self._draft(wish, connection))
 
     async def get(self, job_id: str, max_staleness: timedelta | None = None) -> Job:
         """Return a job; looks at its platform first if the last look is older than `max_staleness`."""
@@ -156,11 +165,13 @@ class Jobs:
         """Return a job as people see it: with its place in the line, where it waits in one."""
         return self._tracker.line.shown(job)
 
-    async def watch(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
-        """Yield changes of jobs; an empty list is a sign of life."""
+    async def watch(
+        self, job_filter: JobFilter, since: int, *, hears_metrics: bool = False
+    ) -> AsyncIterator[list[Change]]:
+        """Yield changes of jobs; an empty list is a sign of life, or of new metrics where those are waited for."""
         if job_filter.job_id:
             await self.ledger.get(job_filter.job_id)
-        async for changes in self.ledger.watch(job_filter, since):
+        async for changes in self.ledger.watch(job_filter, since, hears_metrics=hears_metrics):
             yield changes
 
     async def cancel(self, job_id: str) -> Job:
@@ -178,7 +189,12 @@ class Jobs:
 
     async def _take_on(self, job: Job) -> None:
         # Both or neither: a job that is stored and not attended would wait for the gateway's next start.
-        await self.ledger.add(job)
+        try:
+            await self.ledger.add(job)
+        except LedgerUnavailable as error:
+            if error.is_in_doubt:
+                self._tracker.attend_if_stored(job)
+            raise
         self._tracker.attend(job)
 
     async def _wish(self, job_id: str, capability: str, request: Callable[[Job], Step]) -> Job:
@@ -187,7 +203,13 @@ class Jobs:
             return job
         if job.platform_job_id:
             await self._require(job, capability)
-        job = await self.ledger.change(job_id, request)
+        try:
+            job = await self.ledger.change(job_id, request)
+        except GatewayError:
+            if capability == CANCEL and job.platform_job_id:
+                # It saves money although it cannot be noted; the error says to ask again.
+                await self._carry_out(request(job).job)
+            raise
         if job.platform_job_id:
             await self._carry_out(job)
         self._tracker.wake(job)
@@ -241,24 +263,20 @@ class Jobs:
             updated_at=now,
         )
 
-    async def _check(self, job: Job, platform: Platform) -> None:
-        order = await self._orders.make(job)
+    async def _check(self, job: Job) -> Job:
+        """Return the job with its price; raises all violations at once, whoever finds them."""
+        platform = await self._platforms.platform(job.connection_id)
         description = await platform.describe()
-        violations: list[Violation] = []
-        if description.algorithms and job.config.algorithm not in description.algorithms:
-            known = ", ".join(description.algorithms)
-            text = f"{job.config.algorithm!r} is not offered by connector {job.connector_id!r}; choose one of: {known}"
-            violations.append(Violation("config.algorithm", text))
+        order, of_data = await _tried(self._orders.make(job))
+        price, of_price = await _tried(self._price(job))
+        found = [*_algorithm_violations(job, description), *of_data, *of_price]
         if DRY_RUN in description.capabilities:
-            try:
-                await platform.check(order)
-            except GatewayError as error:
-                if not error.violations:
-                    raise
-                known_fields = {violation.field for violation in violations}
-                violations += [found for found in error.violations if found.field not in known_fields]
-        if violations:
-            raise InvalidRequest(violations)
+            _, of_platform = await _tried(platform.check(order or self._orders.unstaged(job)))
+            known_fields = {violation.field for violation in found}
+            found += [violation for violation in of_platform if violation.field not in known_fields]
+        if found:
+            raise InvalidRequest(found)
+        return replace(job, price=price)
 
     async def _price(self, job: Job) -> Price | None:
         if not job.resource_id:
@@ -267,11 +285,35 @@ class Jobs:
                 text = "is missing, and without it no price is known to keep the limits of money; name a machine"
                 raise InvalidRequest.of("resource_id", text)
             return None
-        price = await self._find_price(job.connection_id, job.resource_id)
+        try:
+            price = await self._find_price(job.connection_id, job.resource_id)
+        except GatewayError as error:
+            if error.reason is not Reason.NOT_FOUND:
+                raise
+            text = f"{job.resource_id!r} is no machine of this connection; `peftstudio resources` lists those"
+            raise InvalidRequest.of("resource_id", text) from error
         most = job.limits.max_price_micros_per_hour
         if most and not price.not_priced:
             _check_price(job.resource_id, price, most)
         return price
+
+
+async def _tried(part: Awaitable[Answer]) -> tuple[Answer | None, Sequence[Violation]]:
+    """Do a part of a check, and take the violations that it finds for all to be told together."""
+    try:
+        return await part, ()
+    except GatewayError as error:
+        if not error.violations:
+            raise
+        return None, error.violations
+
+
+def _algorithm_violations(job: Job, description: Description) -> list[Violation]:
+    if not description.algorithms or job.config.algorithm in description.algorithms:
+        return []
+    known = ", ".join(description.algorithms)
+    text = f"{job.config.algorithm!r} is not offered by connector {job.connector_id!r}; choose one of: {known}"
+    return [Violation("config.algorithm", text)]
 
 
 def _check_price(resource_id: str, price: Price, most: int) -> None:

@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -87,25 +88,43 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     """Apply what a connector saw."""
     if job.state.is_terminal:
         return _ignored(job, seen)
-    job = replace(job, observed_at=now, last_error="")
+    since = job.observed_at or job.created_at
     is_new_attempt = seen.attempt > job.attempt
-    if is_new_attempt:
-        # What the attempt before ended with says nothing of this one.
-        job = replace(job, exit_code=None)
-    seen = _proven(seen, job.exit_code)
-    if seen.state is None or seen.state is job.state:
-        return Step(holds.held(_details(job, seen), seen, now))
-    if not is_legal(job.state, seen.state, is_new_attempt=is_new_attempt):
-        return _ignored(job, seen)
+    # What the attempt before ended with says nothing of this one.
+    seen = _proven(seen, None if is_new_attempt else job.exit_code)
+    is_waited_for = seen.state is None or is_legal(job.state, seen.state, is_new_attempt=is_new_attempt)
+    if not (is_waited_for or seen.state is job.state or job.state in _WAITING_FOR):
+        return _ignored(replace(job, observed_at=now, last_error=""), seen)
+    job = replace(job, observed_at=now, last_error="", exit_code=None if is_new_attempt else job.exit_code)
+    if seen.state is None or seen.state is job.state or not is_waited_for:
+        # Also of a job that is being cancelled or paused: until that is done, it may begin to hold a machine.
+        return Step(holds.held(_details(job, seen, now), seen, since, now))
     state = JobState.RECOVERING if is_new_attempt and _is_backward(job.state, seen.state) else seen.state
     reason = job.reason if state is JobState.CANCELLED and job.reason in _LIMITS else _reason(seen, state)
-    job = replace(_details(job, seen), state=state, reason=reason, message=seen.message)
+    job = replace(_details(job, seen, now), state=state, reason=reason, message=seen.message)
     if state.is_terminal:
-        job = replace(job, ended_at=seen.ended_at or now)
+        job = replace(job, ended_at=holds.within(job.started_at or job.created_at, seen.ended_at, now))
     elif state is JobState.RUNNING and job.started_at is None:
         job = replace(job, started_at=now)
-    job = holds.held(job, seen, now)
+    job = holds.held(job, seen, since, now)
     return Step(job, "state_changed", seen.message or f"the platform reports {seen.raw_state or state.lower()}")
+
+
+def over(job: Job, seen: Observation, now: datetime) -> Step:
+    """Note that the platform has ended a job of which log and files are still read: it holds nothing any more."""
+    is_told = seen.resource_state is not ResourceState.UNSPECIFIED
+    is_doubtful = job.resource_state in (ResourceState.UNKNOWN, ResourceState.RELEASE_REQUESTED)
+    held = seen.resource_state if is_told or is_doubtful else ResourceState.RELEASED
+    return observe(job, replace(seen, state=JobState.FINALIZING, resource_state=held), now)
+
+
+def remarked(step: Step, remarks: Sequence[str]) -> Step:
+    """Say besides, in the job and in its event, what people should know of an end."""
+    told = [remark for remark in remarks if remark]
+    if not told or not step.kind:
+        return step
+    message = "; ".join([step.job.message, *told] if step.job.message else told)
+    return Step(replace(step.job, message=message), step.kind, "; ".join([step.message, *told]))
 
 
 def fail(job: Job, reason: JobReason, message: str, now: datetime) -> Step:
@@ -161,13 +180,14 @@ def refuse_wish(job: Job, message: str) -> Step:
     return Step(job) if before is None else Step(replace(job, state=before), "wish_refused", message)
 
 
-def cancelled_before_start(job: Job, now: datetime) -> Step:
+def cancelled_before_start(job: Job, now: datetime, message: str) -> Step:
     """End a cancelled job that the platform never heard of."""
     job = replace(
         job,
         state=JobState.CANCELLED,
         reason=JobReason.CANCELLED_BY_USER,
-        message="cancelled before it was submitted",
+        message=message,
+        last_error="",
         resource_state=ResourceState.NONE,
         ended_at=now,
     )
@@ -188,16 +208,24 @@ def _is_backward(old: JobState, new: JobState) -> bool:
     return old in _RANK and new in _RANK and _RANK[new] <= _RANK[old]
 
 
-def _details(job: Job, seen: Observation) -> Job:
+def _details(job: Job, seen: Observation, now: datetime) -> Job:
     return replace(
         job,
         raw_state=seen.raw_state,
         attempt=max(job.attempt, seen.attempt),
         progress=seen.progress or job.progress,
         exit_code=job.exit_code if seen.exit_code is None else seen.exit_code,
-        started_at=seen.started_at or job.started_at,
+        started_at=_started_at(job, seen, now),
         resource_state=_resources(job, seen),
     )
+
+
+def _started_at(job: Job, seen: Observation, now: datetime) -> datetime | None:
+    """Believe the platform within the job's life here: by a clock that is hours off, every job would be overdue."""
+    if seen.started_at is None:
+        return job.started_at
+    # A start to come is a wrong clock; moved along with each look, it would never let a job be overdue.
+    return max(seen.started_at, job.created_at) if seen.started_at <= now else job.started_at or now
 
 
 def _resources(job: Job, seen: Observation) -> ResourceState:
@@ -221,6 +249,6 @@ def _reason(seen: Observation, state: JobState) -> JobReason:
 
 
 def _ignored(job: Job, seen: Observation) -> Step:
-    if seen.state is None or seen.state is job.state or job.state in _WAITING_FOR:
+    if seen.state is None or seen.state is job.state:
         return Step(job)
     return Step(job, "report_ignored", f"a report of {seen.state.lower()} came while {job.state.lower()}")

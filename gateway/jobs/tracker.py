@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 import structlog
 
 from gateway.cancellation import only_own_cancellation
+from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull
 from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.line import Line
 from gateway.jobs.model import Job, Observation
@@ -53,6 +54,10 @@ class Tracker:
             self._pollers[job.connection_id] = self._poller(job.connection_id)
             self._spawn(self._run_poller(job.connection_id))
 
+    def attend_if_stored(self, job: Job) -> None:
+        """Attend a job of which it is not known whether the ledger took it, as soon as that can be found out."""
+        self._spawn(self._find_out(job))
+
     def poke(self, connection_id: str) -> None:
         """Look at a connection's jobs soon."""
         if poller := self._pollers.get(connection_id):
@@ -89,6 +94,16 @@ class Tracker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _find_out(self, job: Job) -> None:
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            try:
+                if await self._around.ledger.adopt(job.id):
+                    self.attend(job)
+                return
+            except GatewayError as error:
+                log.warning("submission in doubt", job_id=job.id, error=error.message)
+
     async def _run_attendant(self, job_id: str) -> None:
         while True:
             try:
@@ -96,9 +111,9 @@ class Tracker:
                     await self._attendants[job_id].run()
                 del self._attendants[job_id]
                 return
-            except Exception:
+            except Exception as error:
                 # A bug of ours must not orphan a job that costs money: say so, and go on.
-                log.exception("attendant failed", job_id=job_id)
+                _tell("attendant failed", error, job_id=job_id)
             await asyncio.sleep(AGAIN_SECONDS)
             self._attendants[job_id] = Attendant(job_id, self._around, self.poke)
 
@@ -107,9 +122,23 @@ class Tracker:
             try:
                 with only_own_cancellation(_stray):
                     await self._pollers[connection_id].run()
-            except Exception:
-                log.exception("poller failed", connection_id=connection_id)
+            except Exception as error:
+                _tell("poller failed", error, connection_id=connection_id)
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _tell(what: str, error: Exception, **about: str) -> None:
+    """Tell of a failure: with its traceback, unless the ledger cannot be used, which is no bug and has been told."""
+    if _is_of_the_ledger(error):
+        log.warning(what, error="the ledger cannot be used", **about)
+    else:
+        log.error(what, exc_info=error, **about)
+
+
+def _is_of_the_ledger(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_of_the_ledger, error.exceptions))
+    return isinstance(error, LedgerUnavailable | LedgerTaken | StorageFull)
 
 
 def _stray() -> RuntimeError:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -12,11 +15,14 @@ from gateway.cancellation import only_own_cancellation
 from gateway.clock import Clock
 from gateway.errors import ConnectorDown, GatewayError, Reason
 from gateway.jobs.model import Job
-from gateway.logs.intake import Redact, prepare, redactor
+from gateway.logs.alignment import WINDOW, Continuation, Differs, Onward, Replay, Search
+from gateway.logs.intake import prepare, shown
+from gateway.logs.place import START, Place
 from gateway.logs.store import JobLog
-from gateway.logs.wire import LogLine
+from gateway.logs.wire import LogLine, encode_gap
 from gateway.platform import Platform, Platforms, SourceBatch
 from gateway.plugins.model import LogSource
+from gateway.redaction import Redactor
 
 FIRST_DELAY_SECONDS = 0.2
 """Pause before a cut stream is opened again the first time; doubles each time, with jitter."""
@@ -28,6 +34,14 @@ DOWN_SECONDS = 1.0
 
 MAX_DENIALS = 5
 """Answers in a row that there is no such job or connection, after which an ended job's log is not asked for again."""
+
+SECRETS_SECONDS = 2.0
+"""Age at which a connection's credentials are read again, as they may have been rotated meanwhile."""
+
+TAIL_GAP = "the log was not read for a while, and its source gives only what comes"
+
+EXPIRED = frozenset({Reason.CURSOR_EXPIRED, Reason.BAD_OFFSET})
+"""A source's answers where it no longer has the place that the log was read to."""
 
 Measure = Callable[[str, Sequence[LogLine], int], Awaitable[None]]
 """Keeps what lines of a job measure; the first of them is stored under the number."""
@@ -48,22 +62,29 @@ class Collector:
         clock: Clock,
         on_end: Callable[[], None],
         measure: Measure | None = None,
+        is_late: bool = False,
     ) -> None:
+        """Make the reader of a job's log; it `is_late` where the job may have run before without one."""
         self._job = job
         self._log = job_log
         self._platforms = platforms
         self._load_secrets = load_secrets
-        self._secrets: set[str] = set()
-        self._redact: Redact = redactor(())
+        self._redactor = Redactor()
+        self._secrets_read_at = 0.0
         self._clock = clock
         self._on_end = on_end
         self._measure = measure
+        self._is_late = is_late
         self._is_measured = False
         """Whether the platform gives no metrics itself."""
         self._job_ended = asyncio.Event()
         self._backoff = Backoff(FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)
         self._is_down = False
         self._denials = 0
+        self._planned: Continuation | None = None
+        """How the next stream is to be read, where the last one showed that the usual way does not do."""
+        self._gap = ""
+        """Why lines may be missing behind the last one."""
 
     def job_ended(self) -> None:
         """Say that the job has ended at its platform: the next end of the stream is the end of the log."""
@@ -71,17 +92,23 @@ class Collector:
         self._job_ended.set()
 
     async def run(self) -> bool:
-        """Read until the log has ended, and tell whether it has every line.
+        """Read until the log has ended, and tell whether it was read to its end.
 
-        It has where the source said that the log ended and the job had ended before that stream was opened: only
+        It was where the source said that the log ended and the job had ended before that stream was opened: only
         then is it certain that no line is missing. An ended job that its platform no longer knows has no more lines.
         """
+        is_whole = False
         while True:
             was_over = self._job_ended.is_set()
             if await self._is_read_to_end():
                 self._on_end()
+                # Behind an end up to which nothing was missed there is nothing to miss either.
+                is_whole = is_whole or not self._gap
                 if was_over:
+                    self._log.gap = "" if is_whole else self._gap
                     return True
+            else:
+                is_whole = False
             if was_over and self._denials >= MAX_DENIALS:
                 return False
             await self._pause()
@@ -93,46 +120,112 @@ class Collector:
                 platform = await self._platforms.platform(self._job.connection_id)
                 said = await platform.describe()
                 self._is_measured = "get_metrics" not in said.capabilities
-                source = said.log_source
-                # Credentials may have been rotated; a job that began with the old ones may still show those.
-                self._secrets.update(await self._load_secrets(self._job.connection_id))
-                self._redact = redactor(self._secrets)
-                return await self._read(platform, source)
+                await self._learn_secrets()
+                return await self._read(platform, said.log_source)
         except GatewayError as error:
             if error.reason is Reason.UNSUPPORTED:
                 return True
+            self._is_late = True
             self._is_down = error.reason is Reason.CONNECTOR_DOWN
             self._denials = self._denials + 1 if error.reason is Reason.NOT_FOUND else 0
+            if error.reason in EXPIRED:
+                self._search(START)
             log.info("log stream cut", job_id=self._job.id, reason=error.reason, error=error.message)
             return False
 
     async def _read(self, platform: Platform, source: LogSource) -> bool:
-        mark = self._log.segment.mark
-        seen = 0 if source is LogSource.REPLAY else mark.source_lines
-        stream = platform.logs(self._job.platform_job_id, cursor=mark.cursor, after_line=mark.source_lines)
-        async for batch in stream:
-            # A replaying source starts again at its first line: skip what is stored already.
-            known = max(0, min(len(batch.lines), self._log.segment.mark.source_lines - seen))
-            seen += len(batch.lines)
-            if batch.lines[known:]:
-                await self._take_measure(batch.lines[known:])
-                self._store(batch, known, seen)
+        way, self._planned = self._planned or self._usual(source), None
+        start = START if way.is_from_start else way.place
+        stream = platform.logs(self._job.platform_job_id, cursor=start.cursor, after_line=start.source_lines)
+        try:
+            async with aclosing(stream):
+                is_end = await self._take_all(stream, way)
+            self._check_early_end(way)
+        except Differs:
+            self._search(way.agreed if isinstance(way, Replay) else START)
+            return False
+        finally:
+            self._gap = way.gap
+        if isinstance(way, Search) and not way.is_found:
+            self._planned = way.give_up()
+            return False
+        return is_end
+
+    def _usual(self, source: LogSource) -> Continuation:
+        stored = self._log.segments.mark.place
+        # A connector that came to have cursors while the job ran has to read up to here once more.
+        if source is LogSource.REPLAY or (source is LogSource.CURSOR and not stored.cursor and stored.source_lines):
+            return Replay(stored, self._log.segments.checks())
+        if source is not LogSource.TAIL_ONLY:
+            return Onward(stored)
+        opened = replace(stored, is_opened=True)
+        if not stored.is_opened:
+            # Noted first: after a crash nobody knows what came meanwhile.
+            self._log.segments.append([], opened)
+        return Onward(opened, TAIL_GAP if stored.is_opened or self._is_late else "")
+
+    def _check_early_end(self, way: Continuation) -> None:
+        """Compare the end of a log that has fewer lines than are stored: it may be late, or another one."""
+        if not isinstance(way, Replay) or way.missing_lines <= 0 or not way.unchecked:
+            return
+        segments = self._log.segments
+        last_seq = segments.mark.last_seq - way.missing_lines
+        came = list(shown([LogLine(text=text) for text in way.unchecked], self._redactor))
+        stored = segments.texts(last_seq - len(came), last_seq)
+        is_deleted = 0 < segments.kept_after >= last_seq
+        if not is_deleted and (not stored or came[-len(stored) :] != stored):
+            raise Differs
+
+    def _search(self, agreed: Place) -> None:
+        """Look for the last stored lines in the next stream."""
+        segments, last_seq = self._log.segments, self._log.segments.mark.last_seq
+        log.warning("log changed at its source", job_id=self._job.id, last_seq=last_seq)
+        self._planned = Search(segments.mark.place, segments.texts(last_seq - WINDOW, last_seq), agreed)
+
+    async def _take_all(self, stream: AsyncGenerator[SourceBatch, None], way: Continuation) -> bool:
+        while batch := await self._next_batch(stream, way):
+            texts = [line.text for line in batch.lines]
+            known = way.take(texts, partial(shown, batch.lines, self._redactor), batch.cursor)
+            if fresh := batch.lines[known:]:
+                await self._take(fresh, way)
             if batch.is_end:
                 return True
         return False
 
-    async def _take_measure(self, fresh: Sequence[LogLine]) -> None:
-        """Read metrics out of lines before they are stored: after a crash they come again, and give the same points."""
-        if self._measure is not None and self._is_measured:
-            await self._measure(self._job.id, fresh, self._log.segment.mark.last_seq + 1)
+    async def _next_batch(self, stream: AsyncGenerator[SourceBatch, None], way: Continuation) -> SourceBatch | None:
+        """Return the next batch; None = the stream was cut, or does not have what is looked for."""
+        if way.patience_seconds is None:
+            return await anext(stream, None)
+        reading = asyncio.ensure_future(_next(stream))
+        try:
+            await asyncio.wait([reading], timeout=way.patience_seconds)
+            if not reading.done() and isinstance(way, Search):
+                return None
+            if not reading.done():
+                self._check_early_end(way)
+            return await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
-    def _store(self, batch: SourceBatch, known: int, source_lines: int) -> None:
-        segment = self._log.segment
-        fresh = batch.lines[known:]
-        encoded = list(prepare(fresh, first_seq=segment.mark.last_seq + 1, redact=self._redact, now=self._clock.now()))
-        segment.append(encoded, batch.cursor or segment.mark.cursor, source_lines)
+    async def _take(self, fresh: Sequence[LogLine], way: Continuation) -> None:
+        if self._clock.monotonic() - self._secrets_read_at > SECRETS_SECONDS:
+            await self._learn_secrets()
+        segments = self._log.segments
+        first_seq = segments.mark.last_seq + 1
+        if self._measure is not None and self._is_measured:
+            # Before the lines are stored: after a crash they come again, and give the same points.
+            await self._measure(self._job.id, fresh, first_seq)
+        prepared = prepare(fresh, first_seq=first_seq, redact=self._redactor, now=self._clock.now())
+        gap = encode_gap(first_seq, 0, way.gap) if way.gap else b""
+        segments.append(prepared.encoded, way.place, latest=prepared.latest, gap=gap)
+        way.gap = ""
         self._backoff.reset()
         self._log.changed.notify()
+
+    async def _learn_secrets(self) -> None:
+        self._redactor.learn(await self._load_secrets(self._job.connection_id))
+        self._secrets_read_at = self._clock.monotonic()
 
     async def _pause(self) -> None:
         delay = min(self._backoff.next_seconds(), DOWN_SECONDS if self._is_down else MAX_DELAY_SECONDS)
@@ -144,3 +237,7 @@ class Collector:
                 await self._job_ended.wait()
         except TimeoutError:
             return
+
+
+async def _next(stream: AsyncGenerator[SourceBatch, None]) -> SourceBatch | None:
+    return await anext(stream, None)

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from gateway.errors import BadOffset
 from gateway.logs.query import Start, Wanted
+from gateway.logs.segments import Spot
 from gateway.logs.store import Ending, JobLog
-from gateway.logs.wire import encode, lines
+from gateway.logs.wire import encode, encode_gap, gap_bytes, lines
 
 HEARTBEAT_SECONDS = 10.0
 """Longest silence on a log stream."""
+
+MAX_UNWANTED_RUNS = 16
+"""Runs of lines that a filter leaves out whole, after which the follower is told how far it is: half a MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Part:
     """What is sent in one message."""
 
     data: bytes = b""
-    """Lines in wire format; empty in a heartbeat, and where no line was wanted."""
+    """Lines and gaps in wire format; empty in a heartbeat, and where no line was wanted."""
     next_after_seq: int = 0
     is_heartbeat: bool = False
     ending: Ending | None = None
@@ -38,7 +42,8 @@ class Follower:
         self._wanted = wanted
         self._known_ending = known_ending
         self._start = start
-        self._seq = self._position = 0
+        self._spot = Spot(0, 0, 0)
+        self._unwanted_runs = 0
 
     async def read(self) -> AsyncIterator[Part]:
         """Yield what is there, then the end; never waits.
@@ -48,9 +53,9 @@ class Follower:
 
         """
         await self._go_to_start()
-        while part := self._next():
+        async for part in self._there():
             yield part
-        yield Part(next_after_seq=self._seq, ending=self._log.ending, is_last=True)
+        yield self._last(self._log.ending)
 
     async def follow(self) -> AsyncIterator[Part]:
         """Yield what is there and what comes, until the job has ended and its log with it.
@@ -62,40 +67,53 @@ class Follower:
         await self._go_to_start()
         while True:
             ticket = self._log.changed.ticket()
-            while part := self._next():
+            async for part in self._there():
                 yield part
             if ending := await self._ending():
-                yield Part(next_after_seq=self._seq, ending=ending, is_last=True)
+                yield self._last(ending)
                 return
             if not await _is_set(ticket):
-                yield Part(next_after_seq=self._seq, is_heartbeat=True)
+                yield Part(next_after_seq=self._spot.seq, is_heartbeat=True)
 
     async def _go_to_start(self) -> None:
-        segment = self._log.segment
-        self._seq = await self._start.after_seq(segment)
-        if self._seq > segment.mark.last_seq:
+        segments = self._log.segments
+        seq = await self._start.after_seq(segments)
+        if seq > segments.mark.last_seq:
             raise BadOffset(
-                f"after_seq is {self._seq}, but the log has {segment.mark.last_seq} lines",
-                metadata={"last_seq": str(segment.mark.last_seq)},
+                f"after_seq is {seq}, but the log has {segments.mark.last_seq} lines",
+                metadata={"last_seq": str(segments.mark.last_seq)},
             )
-        self._position = segment.locate(self._seq)
+        self._spot = segments.locate(seq)
 
-    def _next(self) -> Part | None:
-        data, last_seq = self._log.segment.read(self._position)
-        if not data:
-            return None
-        self._position += len(data)
-        self._seq = last_seq
-        if self._wanted is not None:
-            data = b"".join(encode(line) for line in lines(data) if self._wanted(line))
-        return Part(data, last_seq)
+    async def _there(self) -> AsyncIterator[Part]:
+        """Yield what is there already."""
+        while run := self._log.segments.read(self._spot):
+            self._spot = run.spot
+            if run.missing_from:
+                data = encode_gap(run.missing_from, run.spot.seq, run.why)
+            elif self._wanted is None:
+                data = run.data
+            else:
+                data = gap_bytes(run.data) + b"".join(encode(line) for line in lines(run.data) if self._wanted(line))
+            self._unwanted_runs = 0 if data else self._unwanted_runs + 1
+            if data or self._unwanted_runs >= MAX_UNWANTED_RUNS:
+                self._unwanted_runs = 0
+                yield Part(data, run.spot.seq)
+            elif self._wanted is not None:
+                # To filter a long log takes seconds; everybody else has a turn in between.
+                await asyncio.sleep(0)
+
+    def _last(self, ending: Ending | None) -> Part:
+        seq = self._spot.seq
+        gap = encode_gap(seq + 1, 0, ending.gap) if ending and ending.gap else b""
+        return Part(gap, seq, ending=ending, is_last=True)
 
     async def _ending(self) -> Ending | None:
         ending = self._log.ending
         if ending is None and not self._log.is_live:
             # The gateway was killed between what it noted of the job and of the log.
             ending = await self._known_ending()
-        return ending if self._seq == self._log.segment.mark.last_seq else None
+        return ending if self._spot.seq == self._log.segments.mark.last_seq else None
 
 
 async def _is_set(event: asyncio.Event) -> bool:

@@ -1,47 +1,49 @@
-"""What a line goes through before it is stored: folding, cutting, redaction and numbering."""
+"""What a line goes through before it is stored: folding, redaction, cutting and numbering."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.logs.wire import LogLine, LogStream, encode
 
 MAX_TEXT_BYTES = 64 * 1024
 """Longest text of a line; the rest is cut off and the line flagged."""
 
-MIN_SECRET_CHARS = 6
-"""Shorter values are not redacted: they would blot out ordinary words."""
-
-REDACTED = "[redacted]"
-
-Redact = Callable[[str], str]
+Redact = Callable[[Sequence[str]], Sequence[str]]
 
 
-def redactor(secrets: Iterable[str]) -> Redact:
-    """Make a function that blots out every one of these values."""
-    # Longest first, so that a value that contains another is blotted out whole.
-    values = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS}, key=len, reverse=True)
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Lines as they are stored."""
 
-    def redact(text: str) -> str:
-        for value in values:
-            if value in text:
-                text = text.replace(value, REDACTED)
-        return text
-
-    return redact
+    encoded: Sequence[bytes]
+    latest: int
+    """The latest time among them, in seconds since 1970."""
 
 
-def prepare(lines: Iterable[LogLine], *, first_seq: int, redact: Redact, now: datetime) -> Iterator[bytes]:
+def prepare(lines: Sequence[LogLine], *, first_seq: int, redact: Redact, now: datetime) -> Prepared:
     """Encode lines as they are stored, numbered on from `first_seq`."""
-    for seq, line in enumerate(lines, first_seq):
+    encoded, stamp, latest = [], Timestamp(), 0
+    stamp.FromDatetime(now)
+    for seq, (line, text) in enumerate(zip(lines, shown(lines, redact), strict=True), first_seq):
         line.seq = seq
-        line.text, line.truncated = _fit(redact(_fold(line.text)), line.truncated)
+        line.text, line.truncated = _fit(text, line.truncated)
         if not line.HasField("time"):
-            line.time.FromDatetime(now)
+            line.time.CopyFrom(stamp)
+        latest = max(latest, line.time.seconds)
         line.stream = line.stream or LogStream.LOG_STREAM_STDOUT
         line.attempt = line.attempt or 1
-        yield encode(line)
+        encoded.append(encode(line))
+    return Prepared(encoded, latest)
+
+
+def shown(lines: Sequence[LogLine], redact: Redact) -> Sequence[str]:
+    """Return the texts of lines as they are stored, but for the limit of their size."""
+    return redact([_fold(line.text) for line in lines])
 
 
 def _fold(text: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gateway.broadcast import Broadcast
 from gateway.jobs.model import JobState
-from gateway.logs.segment import Segment
+from gateway.logs.segments import Segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,34 +19,40 @@ class Ending:
 
     final_state: JobState
     is_complete: bool
-    """Whether the log has every line that the platform gave."""
+    """Whether the log was read to its end."""
+    gap: str = ""
+    """Why lines may be missing behind the last one; empty = none are."""
 
 
 class JobLog:
     """One job's log while it is open: the stored lines, and a notice whenever there are more."""
 
-    def __init__(self, folder: Path) -> None:
-        self.segment = Segment(folder)
+    def __init__(self, folder: Path, max_bytes: int = 0) -> None:
+        self.segments = Segments(folder, max_bytes)
         self.changed = Broadcast()
         self._ending_path = folder / "ending.json"
         self.ending = _read_ending(self._ending_path)
         self.is_live = False
         """Whether somebody is at work who will call `finish`."""
+        self.gap = ""
+        """Why lines may be missing behind the last one."""
 
     def finish(self, ending: Ending) -> None:
         """Note that no more lines come, because the job has ended."""
+        self.ending = replace(ending, gap=ending.gap or self.gap)
         temporary = self._ending_path.with_suffix(".new")
-        temporary.write_text(json.dumps({"final_state": ending.final_state, "is_complete": ending.is_complete}))
+        temporary.write_text(json.dumps(asdict(self.ending)))
         temporary.rename(self._ending_path)
-        self.ending = ending
         self.changed.notify()
 
 
 class LogStore:
     """Find the log of a job."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, max_bytes: int = 0) -> None:
+        """Keep logs in a folder, each within `max_bytes` of disk; 0 = without a limit."""
+        self.folder = folder
+        self._max_bytes = max_bytes
         self._logs: dict[str, JobLog] = {}
         self._users: dict[str, int] = {}
 
@@ -55,7 +61,7 @@ class LogStore:
         """Give the log of a job; all who have it open share one."""
         log = self._logs.get(job_id)
         if log is None:
-            log = self._logs[job_id] = JobLog(self._folder / job_id)
+            log = self._logs[job_id] = JobLog(self.folder / job_id, self._max_bytes)
         self._users[job_id] = self._users.get(job_id, 0) + 1
         try:
             yield log
@@ -63,13 +69,13 @@ class LogStore:
             self._users[job_id] -= 1
             if not self._users[job_id]:
                 del self._users[job_id], self._logs[job_id]
-                log.segment.close()
+                log.segments.close()
 
 
 def _read_ending(path: Path) -> Ending | None:
     try:
         fields = json.loads(path.read_text())
-        return Ending(JobState(fields["final_state"]), fields["is_complete"])
+        return Ending(JobState(fields["final_state"]), fields["is_complete"], fields.get("gap", ""))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         # Also one that a power cut left empty: the ledger then says how the job ended.
         return None

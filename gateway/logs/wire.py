@@ -1,8 +1,9 @@
 """The wire format of log lines, which is also the format on disk.
 
-A segment file is a serialized `StreamLogsResponse` with nothing but `lines`: each line is stored as the field's tag,
-its length and the encoded `LogLine`. Any run of whole lines cut out of it is such a message again, so that a follower
-costs a read and a write and no encoding. This is the one module of `gateway.logs` that knows the generated classes.
+A segment file is a serialized `StreamLogsResponse` with nothing but `lines`, and a `gap` in front of a line that does
+not follow the one before: each is stored as the field's tag, its length and the encoded message. Any run of whole lines
+cut out of it is such a message again, so that a follower costs a read and a write and no encoding. This is the one
+module of `gateway.logs` that knows the generated classes.
 """
 
 from __future__ import annotations
@@ -10,17 +11,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from peftstudio.gateway.v1.jobs_service_pb2 import StreamLogsResponse
-from peftstudio.job.v1.log_pb2 import LogFilter, LogLine, LogStream
+from peftstudio.job.v1.log_pb2 import LogFilter, LogGap, LogLine, LogStream
 
-__all__ = ["LogFilter", "LogLine", "LogStream", "StreamLogsResponse", "encode", "frames", "lines"]
+__all__ = [
+    "LogFilter",
+    "LogGap",
+    "LogLine",
+    "LogStream",
+    "StreamLogsResponse",
+    "encode",
+    "encode_gap",
+    "frames",
+    "gap_bytes",
+    "is_line",
+    "lines",
+]
 
 _TAG = bytes([StreamLogsResponse.LINES_FIELD_NUMBER << 3 | 2])
+_GAP_TAG = bytes([StreamLogsResponse.GAP_FIELD_NUMBER << 3 | 2])
 
 
 def encode(line: LogLine) -> bytes:
     """Encode one line as it is stored and sent."""
     body = line.SerializeToString()
     return _TAG + _varint(len(body)) + body
+
+
+def encode_gap(from_seq: int, to_seq: int, why: str) -> bytes:
+    """Encode a gap as it is stored and sent."""
+    body = LogGap(from_seq=from_seq, to_seq=to_seq, why=why).SerializeToString()
+    return _GAP_TAG + _varint(len(body)) + body
+
+
+def gap_bytes(data: bytes) -> bytes:
+    """Return the gap that stored bytes begin with, as it is stored; empty = they begin with none."""
+    return data[: next(frames(data))[2]] if data[:1] == _GAP_TAG else b""
+
+
+def is_line(data: bytes, start: int) -> bool:
+    """Tell whether what starts there is a line."""
+    return data[start] == _TAG[0]
 
 
 def frames(data: bytes | memoryview) -> Iterator[tuple[int, int, int]]:

@@ -17,9 +17,11 @@ from grpc_health.v1 import health_pb2
 from gateway.cancellation import only_own_cancellation
 from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError
 from gateway.plugins.activity import Activity
+from gateway.plugins.blotting import blot
 from gateway.plugins.channel import credentials, is_proven, open_channel
 from gateway.plugins.failures import Stranger
 from gateway.plugins.handshake import Tokens
+from gateway.plugins.lines import LastLines
 from gateway.plugins.model import Description
 from gateway.plugins.sessions import Sessions
 from gateway.plugins.status import to_gateway_error
@@ -57,7 +59,7 @@ class ConnectorClient:
         generation: int,
         channel: grpc.aio.Channel,
         tokens: Tokens,
-        hide: Callable[[Iterable[str]], None],
+        lines: LastLines,
         on_trouble: Callable[[str], None] = lambda words: None,
     ) -> None:
         """Make a client; it connects with its first call.
@@ -67,7 +69,7 @@ class ConnectorClient:
             generation: Which of its processes.
             channel: Leads to where that listens.
             tokens: How both prove who they are.
-            hide: Told every credential before it is sent, so that no log shows it.
+            lines: Told every credential before it is sent, so that neither a log nor an answer shows it.
             on_trouble: Told what calls show of the platform's side, whenever that changes.
 
         """
@@ -81,7 +83,7 @@ class ConnectorClient:
         self.activity = Activity()
         self.troubles = Troubles(on_trouble)
         self._tokens = tokens
-        self._hide = hide
+        self._lines = lines
         self._metadata = credentials(tokens)
         self._channel = channel
         self._stub: ConnectorServiceAsyncStub = ConnectorServiceStub(self._channel)
@@ -110,6 +112,7 @@ class ConnectorClient:
             response = await call
             if not is_proven(await call.initial_metadata(), self._tokens):
                 raise Stranger(self.connector_id)
+        blot(response, self._lines.redact)
         return response
 
     async def stream(self, pick: Stream[Request, Response], request: Request) -> AsyncGenerator[Response, None]:
@@ -150,7 +153,7 @@ class ConnectorClient:
 
     async def connect(self, connection_id: str, values: dict[str, str], limit: timedelta) -> str:
         """Open a connection and return whose account it is."""
-        self._hide(values.values())
+        self._lines.hide(values.values())
         request = pb.ConnectRequest(connection_id=connection_id, credentials=values)
         return (await self.call(lambda stub: stub.Connect, request, limit)).account
 
@@ -249,7 +252,8 @@ class ConnectorClient:
         except grpc.aio.AioRpcError as error:
             metadata = error.initial_metadata()
             proven = await self._is_ours(metadata) if is_stream else is_proven(metadata, self._tokens)
-            raise to_gateway_error(error, self.connector_id, method, is_proven=proven) from error
+            redact = self._lines.redact
+            raise to_gateway_error(error, self.connector_id, method, is_proven=proven, redact=redact) from error
         except grpc.aio.UsageError as error:
             raise self._ended("before the call") from error
 

@@ -1,8 +1,8 @@
 """The digest of all that a connector's process runs: its files, the libraries of the interpreter, the interpreter.
 
 A digest of the program alone says nothing, because the program is the interpreter. What is hashed: every file of the
-connector's folder, or its one file; name and version of every installed distribution; and the SDK's own files, which
-may be installed in place. Compiled code and hidden files do not count.
+connector's folder, or its one file; name and version of every installed distribution; and the files of the SDK and of
+the contract, which may be installed in place. Compiled code and hidden files do not count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from gateway.plugins.folders import write_private
 from gateway.plugins.model import ExitClass
 from gateway.plugins.spec import ConnectorSpec
 
-_SDK = "connector_sdk"
+_SDK = (("connector_sdk", ""), ("peftstudio", ""), ("connectors", "base.py"))
+"""Packages that every connector on the SDK runs, and which file of them; empty = all."""
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -33,12 +34,25 @@ def digest_of(spec: ConnectorSpec) -> str:
     """
     total = hashlib.sha256()
     try:
-        for part in (_files(Path(spec.origin)), _sdk(), _interpreter(spec)):
-            for name, content in part:
-                total.update(f"{name}\0{content}\n".encode())
+        _add(total, _files(Path(spec.origin)))
+        _add(total, _sdk())
+        _add(total, _interpreter(Path(spec.command[0] if spec.command else sys.executable)))
     except OSError as error:
         raise StartFailed(f"its files cannot be read: {error}", ExitClass.TEMPORARY) from error
     return f"sha256:{total.hexdigest()}"
+
+
+def sdk_digest() -> str:
+    """Return the digest of all that every connector on the SDK runs besides its own files.
+
+    Raises:
+        OSError: It cannot be read.
+
+    """
+    total = hashlib.sha256()
+    _add(total, _sdk())
+    _add(total, _interpreter(Path(sys.executable)))
+    return total.hexdigest()
 
 
 def compare(pin_file: Path, digest: str) -> None:
@@ -63,6 +77,11 @@ def compare(pin_file: Path, digest: str) -> None:
         )
 
 
+def _add(total: hashlib._Hash, part: Iterator[tuple[str, str]]) -> None:
+    for name, content in part:
+        total.update(f"{name}\0{content}\n".encode())
+
+
 def _files(origin: Path) -> Iterator[tuple[str, str]]:
     if origin.is_file():
         yield origin.name, _hash(origin)
@@ -79,15 +98,15 @@ def _visible(paths: Iterable[Path], root: Path) -> Iterator[Path]:
 
 
 def _sdk() -> Iterator[tuple[str, str]]:
-    # Of a top-level package this imports nothing.
-    spec = importlib.util.find_spec(_SDK)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        for name, content in _files(Path(place)):
-            yield f"{_SDK}/{name}", content
+    for package, file in _SDK:
+        # Of a top-level package this imports nothing.
+        spec = importlib.util.find_spec(package)
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            for name, content in _files(Path(place) / file):
+                yield f"{package}/{name}", content
 
 
-def _interpreter(spec: ConnectorSpec) -> Iterator[tuple[str, str]]:
-    program = Path(spec.command[0]) if spec.command else Path(sys.executable)
+def _interpreter(program: Path) -> Iterator[tuple[str, str]]:
     if program.is_absolute() and program.exists():
         stat = program.resolve().stat()
         yield "program", _hash_of_program(program.resolve(), stat.st_size, stat.st_mtime_ns)

@@ -106,6 +106,7 @@ class Connectors:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
         await asyncio.gather(*(supervisor.stop(STOP_BUDGET) for supervisor in supervisors))
+        await self._incubator.launcher.close()
         self._board.close()
 
     def list(self) -> list[ConnectorStatus]:

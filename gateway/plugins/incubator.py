@@ -16,7 +16,8 @@ from gateway.plugins.folders import Folders, write_private
 from gateway.plugins.handshake import Bootstrap, Tokens
 from gateway.plugins.identity import identify
 from gateway.plugins.instance import Instance
-from gateway.plugins.launcher import Launcher, LaunchOrder
+from gateway.plugins.launch_order import LaunchOrder
+from gateway.plugins.launcher import Launcher
 from gateway.plugins.limits import HostLoss, Limits
 from gateway.plugins.lines import LastLines
 from gateway.plugins.log_tail import LogTail
@@ -135,10 +136,9 @@ class Incubator:
         on_trouble: Callable[[str], None],
         fence: Fence | None = None,
     ) -> Instance:
-        hide = child.lines.hide
         elsewhere = spec.settings.elsewhere
         channel = open_channel(bootstrap.socket) if elsewhere is None else open_remote_channel(elsewhere)
-        client = ConnectorClient(spec.id, bootstrap.generation, channel, bootstrap.tokens, hide, on_trouble)
+        client = ConnectorClient(spec.id, bootstrap.generation, channel, bootstrap.tokens, child.lines, on_trouble)
         limits = spec.overrides.apply(self.limits)
         group = self.group if fence is None else fence.group
         return Instance(bootstrap.generation, child, client, bootstrap, self.folders, limits, group, fence)

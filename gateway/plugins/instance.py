@@ -173,7 +173,7 @@ class Instance:
                 exit_class = classify(code) if classify(code) is ExitClass.TEMPORARY else error.exit_class
                 return ending(exit_class, str(error), code)
         if code is None:
-            return ending(ExitClass.ERROR, "its process ended; only the gateway that launched it could know how", None)
+            return ending(ExitClass.ERROR, "its process ended; how, only its parent knew, which was gone", None)
         how = f"exited with code {code}" if code >= 0 else f"was ended by {signal_name(code)}"
         when = "" if line else " before its handshake"
         if self._starved():

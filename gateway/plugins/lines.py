@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
+from gateway.redaction import Redactor
+
 MAX_LINE_BYTES = 256 * 1024
 """Longest line that is kept whole: a progress bar without line ends must not fill the memory."""
 MAX_LINES = 200
@@ -14,9 +16,6 @@ MAX_LINES = 200
 MAX_KEPT_CHARS = 64 * 1024
 """Characters that are kept in all, and at most of one line an eighth of it."""
 TRUNCATED = " …[truncated]"
-BLOT = "***"
-_SHORTEST_SECRET = 6
-"""Blotting out anything shorter would hit ordinary words."""
 
 
 class LineSplitter:
@@ -84,16 +83,19 @@ class LastLines:
         self._untold = 0
         self._kept: deque[str] = deque(maxlen=MAX_LINES)
         self._chars = 0
-        self._secrets: set[str] = set()
+        self._redactor = Redactor()
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Blot these texts out of every line from now on."""
-        self._secrets.update(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+        self._redactor.learn(secrets)
+
+    def redact(self, text: str) -> str:
+        """Blot out of a text all that is hidden by now."""
+        return self._redactor.text(text)
 
     def add(self, stream: str, line: str) -> None:
         """Take a line."""
-        for secret in self._secrets:
-            line = line.replace(secret, BLOT)
+        line = self.redact(line)
         self._keep(line[: MAX_KEPT_CHARS // 8])
         # A log that cannot be written must not stop the pipe from being drained.
         with suppress(OSError):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, Protocol
@@ -56,6 +56,28 @@ class Body(Protocol):
         ...
 
 
+class Birth(Protocol):
+    """How a process came to be, which says who may collect it when it has ended."""
+
+    pid: int
+
+    def is_itself(self) -> bool:
+        """Whether nobody else can have its number; only then may it be signalled."""
+        ...
+
+    def has_ended(self) -> bool:
+        """Whether it has, where the kernel does not tell of it by itself."""
+        ...
+
+    def collect(self, tell: Callable[[int | None], None]) -> None:
+        """Collect it, as it has ended, and tell its exit code; None = nobody knows it any more."""
+        ...
+
+    def undo(self) -> None:
+        """Kill and collect it, as nobody will look after it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pipes:
     """What connects a process with the gateway, besides its socket."""
@@ -70,15 +92,15 @@ class Pipes:
 class Child:
     """A launched process. It leads a session and a process group of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], pipes: Pipes, lines: LastLines) -> None:
-        self._process = process
+    def __init__(self, birth: Birth, pipes: Pipes, lines: LastLines) -> None:
+        self._birth = birth
         self._pipes = pipes
         self.lines = lines
-        self.pid = process.pid
+        self.pid = birth.pid
         self.returncode: int | None = None
-        """None while it lives; negative = the signal that ended it."""
+        """None while it lives, and where nobody can tell; negative = the signal that ended it."""
         self.exited = asyncio.Event()
-        self._watch = ExitWatch(process.pid, lambda: process.poll() is not None, self._on_exit)
+        self._watch = ExitWatch(birth.pid, birth.has_ended, self._on_exit)
 
     async def handshake(self, limit: timedelta) -> bytes:
         """Return the handshake's line, or nothing where the process closed the pipe or let the time pass."""
@@ -103,14 +125,20 @@ class Child:
 
         Does nothing after the process was reaped: its number may be somebody else's by then.
         """
-        if self.returncode is None:
-            # EPERM is macOS's way to say that all of the group are zombies.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+        if not self._may_signal():
+            return
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            # It was forked this moment, and leads no group yet.
+            self.signal_alone(number)
+        except PermissionError:
+            # macOS's way to say that all of the group are zombies.
+            return
 
     def signal_alone(self, number: signal.Signals) -> None:
         """Signal the process and nobody else."""
-        if self.returncode is None:
+        if self._may_signal():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -130,11 +158,18 @@ class Child:
             await log.ended.wait()
         self._watch.close()
 
+    def _may_signal(self) -> bool:
+        return not self.exited.is_set() and self._birth.is_itself()
+
     def _on_exit(self) -> None:
-        # Still a zombie: the group's number cannot be anybody else's yet.
-        self.signal_group(signal.SIGKILL)
-        kill_session(self.pid)
-        self.returncode = self._process.wait()
+        if self._may_signal():
+            # Still a zombie: the group's number cannot be anybody else's yet.
+            self.signal_group(signal.SIGKILL)
+            kill_session(self.pid)
+        self._birth.collect(self._on_collected)
+
+    def _on_collected(self, returncode: int | None) -> None:
+        self.returncode = returncode
         for log in self._pipes.logs:
             if isinstance(log, LogTail):
                 log.finish()

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -24,9 +24,13 @@ from grpc_status import rpc_status
 
 from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError, Unsupported, Violation
 from gateway.plugins.failures import Stranger
+from gateway.redaction import Redact
 from gateway.wire.time import duration_from_proto
 
 DOMAIN = "peftstudio"
+UNSENT = "unsent"
+"""Key of an error's metadata: `true` = the connector did not reach the platform at all, e.g. it was refused there."""
+
 MAX_MESSAGE_CHARS = 1024
 """What a connector's message may have; more of it would not fit into a status again."""
 
@@ -49,10 +53,13 @@ REASONS: Mapping[grpc.StatusCode, Reason] = MappingProxyType(
 """What a code means where the connector gives no details."""
 
 
-def to_gateway_error(error: grpc.aio.AioRpcError, connector_id: str, method: str, *, is_proven: bool) -> GatewayError:
-    """Make the gateway's error of a failed call to a connector."""
-    message = (error.details() or error.code().name)[:MAX_MESSAGE_CHARS]
-    detailed = _detailed(error, message) if is_proven else None
+def to_gateway_error(
+    error: grpc.aio.AioRpcError, connector_id: str, method: str, *, is_proven: bool, redact: Redact = str
+) -> GatewayError:
+    """Make the gateway's error of a failed call to a connector; its words pass `redact`."""
+    # Before it is cut, so that no half of a secret is left.
+    message = redact(error.details() or error.code().name)[:MAX_MESSAGE_CHARS]
+    detailed = _detailed(error, message, redact) if is_proven else None
     if detailed is not None:
         return detailed
     match error.code():
@@ -68,7 +75,7 @@ def to_gateway_error(error: grpc.aio.AioRpcError, connector_id: str, method: str
             return Stranger(connector_id)
 
 
-def _detailed(error: grpc.aio.AioRpcError, message: str) -> RemoteError | None:
+def _detailed(error: grpc.aio.AioRpcError, message: str, redact: Redact) -> RemoteError | None:
     status = _status(error)
     info = error_details_pb2.ErrorInfo()
     if status is None or not _unpack(status, info) or info.domain != DOMAIN:
@@ -77,13 +84,15 @@ def _detailed(error: grpc.aio.AioRpcError, message: str) -> RemoteError | None:
         reason = Reason(info.reason)
     except ValueError:
         return None
-    return RemoteError(
+    found = RemoteError(
         message,
         reason=reason,
         retry_after=_retry_after(status),
-        violations=_violations(status),
-        metadata=info.metadata,
+        violations=[Violation(found.field, redact(found.description)) for found in _violations(status)],
+        metadata={key: redact(value) for key, value in {**_missing(status), **info.metadata}.items()},
     )
+    found.is_unsent = reason is Reason.PLATFORM_UNAVAILABLE and info.metadata.get(UNSENT) == "true"
+    return found
 
 
 def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
@@ -106,8 +115,13 @@ def _retry_after(status: status_pb2.Status) -> timedelta | None:
     return duration_from_proto(info.retry_delay) if any(detail.Unpack(info) for detail in status.details) else None
 
 
-def _violations(status: status_pb2.Status) -> list[Violation]:
+def _missing(status: status_pb2.Status) -> dict[str, str]:
+    info = error_details_pb2.ResourceInfo()
+    if not any(detail.Unpack(info) for detail in status.details):
+        return {}
+    return {"resource_type": info.resource_type, "resource_name": info.resource_name}
+
+
+def _violations(status: status_pb2.Status) -> Sequence[error_details_pb2.BadRequest.FieldViolation]:
     bad = error_details_pb2.BadRequest()
-    if not any(detail.Unpack(bad) for detail in status.details):
-        return []
-    return [Violation(found.field, found.description) for found in bad.field_violations]
+    return bad.field_violations if any(detail.Unpack(bad) for detail in status.details) else ()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from gateway.broadcast import Broadcast
-from gateway.errors import GatewayError, Reason
+from gateway.errors import GatewayError, Reason, RemoteError
 from gateway.plugins.breaker import FATAL, Breaker
 from gateway.priority import Priority
 
@@ -111,7 +111,8 @@ class Traffic:
 
     async def failed(self, error: GatewayError) -> None:
         """Take note of how a call failed."""
-        if error.is_unsent or error.reason is Reason.CONNECTOR_DOWN:
+        is_own = error.is_unsent and not isinstance(error, RemoteError)
+        if is_own or error.reason is Reason.CONNECTOR_DOWN:
             return
         if error.reason in FATAL:
             self.breaker.failed(error)

@@ -19,9 +19,10 @@ class ArtifactStore:
 
     async def list(self, job_id: str) -> list[Artifact]:
         """List the files of a job, by path."""
-        query = select(artifacts).where(artifacts.c.job_id == job_id).order_by(artifacts.c.path, artifacts.c.id)
         async with self._database.read() as db:
-            return [_artifact(row) for row in (await db.execute(query)).all()]
+            rows = (await db.execute(select(artifacts).where(artifacts.c.job_id == job_id))).all()
+        # Sorted here: databases sort text by rules of their own.
+        return sorted(map(_artifact, rows), key=lambda artifact: (artifact.path, artifact.id))
 
     async def get(self, job_id: str, artifact_id: str) -> Artifact | None:
         """Find one file of a job."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy
+from sqlalchemy import Dialect, String, TypeDecorator
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -26,3 +29,27 @@ def moment(value: int) -> datetime:
 def moment_or_none(value: int | None) -> datetime | None:
     """Get a time back that may be missing."""
     return None if value is None else moment(value)
+
+
+class _Storable(TypeDecorator[str]):
+    """Text of anybody: a NUL in it, which PostgreSQL cannot keep, becomes the sign for what cannot be shown."""
+
+    impl: type[String] = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what cannot be kept."""
+        return value and value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class Text(_Storable):
+    """Text of any length."""
+
+    impl = sqlalchemy.Text
+    cache_ok = True
+
+
+class Word(_Storable):
+    """Text of a limited length."""
+
+    cache_ok = True

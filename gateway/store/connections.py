@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Row, delete, insert, or_, select, text, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.connections.model import Connection, ConnectionState
@@ -80,22 +80,13 @@ class ConnectionStore:
     async def rotate(self, connection: Connection, sealed: bytes) -> None:
         """Replace the sealed credentials, leaving nothing of the old ones in the file."""
         values = {**_values(connection), "credentials": sealed}
-        async with self._database.write() as db:
-            await db.execute(text("PRAGMA secure_delete=ON"))
+        async with self._database.erase() as db:
             await db.execute(update(connections).where(connections.c.id == connection.id).values(values))
-        await self._forget()
 
     async def remove(self, connection_id: str) -> None:
         """Delete a connection, leaving nothing of its credentials in the file."""
-        async with self._database.write() as db:
-            await db.execute(text("PRAGMA secure_delete=ON"))
+        async with self._database.erase() as db:
             await db.execute(delete(connections).where(connections.c.id == connection_id))
-        await self._forget()
-
-    async def _forget(self) -> None:
-        # The write-ahead log still has the pages as they were; truncating it takes them off the disk.
-        async with self._database.read() as db:
-            await db.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
 def _values(connection: Connection) -> dict[str, str | int | bytes | None]:

@@ -3,65 +3,75 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
-from alembic import command
-from alembic.config import Config
+import structlog
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, event
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import Table, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import GatewayError, Reason, StorageFull
+from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull
+from gateway.store import migrate
+from gateway.store.dialect import Dialect, Upsert, first_line
 
-BUSY_SECONDS = 5.0
-"""How long a statement waits for another process that holds SQLite's lock, e.g. a backup."""
+BEAT_SECONDS = 5.0
+"""How long a gateway with nothing to write may not know that its ledger is gone, or is another gateway's."""
 
-_SETTINGS = (
-    "PRAGMA journal_mode=WAL",
-    # FULL: a committed job survives a power cut, not only a crash.
-    "PRAGMA synchronous=FULL",
-    "PRAGMA foreign_keys=ON",
-)
+log = structlog.get_logger(__name__)
 
 
 class Database:
     """Give connections to the ledger; writes are serialised, reads are not."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._write_lock = asyncio.Lock()
+        self._outages = 0
+        self._outage = ""
+        """What the last outage was; empty = there is none at present."""
+        self.lost: asyncio.Future[GatewayError] = asyncio.get_running_loop().create_future()
+        """Done once another gateway has taken the ledger: this one can never write again, and has to end."""
 
     @classmethod
-    async def open(cls, path: Path) -> Database:
-        """Open or create the SQLite ledger and migrate it to the present schema.
+    async def open(cls, dialect: Dialect) -> Database:
+        """Open or create the ledger and migrate it to the present schema.
 
         Raises:
-            StorageFull: The file cannot be written, or is no ledger.
+            StorageFull: It cannot be written, or is no ledger.
+            LedgerUnavailable: Its server does not answer, or another program holds it.
+            WrongState: Another gateway has it, or a newer one wrote it.
 
         """
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
-        event.listen(engine.sync_engine, "connect", _configure)
+        database = cls(dialect)
         try:
-            async with engine.connect() as connection:
-                await connection.run_sync(_migrate)
-        except (DatabaseError, CommandError, sqlite3.Error) as error:
-            await engine.dispose()
-            raise StorageFull(f"the ledger {path} cannot be opened: {_first_line(error)}") from error
-        return cls(engine)
+            with database._explaining():
+                await database._prepare()
+        except (SQLAlchemyError, CommandError) as error:
+            await database.close()
+            raise StorageFull(f"{dialect.where} cannot be opened: {first_line(error)}") from error
+        except BaseException:
+            await database.close()
+            raise
+        return database
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._engine.dispose()
+        for engine in {self._dialect.reading, self._dialect.migrating, self._dialect.writing}:
+            await engine.dispose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection that sees one consistent state."""
-        async with self._engine.connect() as connection:
-            yield connection
+        """Give a connection that sees one consistent state.
+
+        Raises:
+            LedgerUnavailable: It cannot be reached at present.
+
+        """
+        with self._explaining():
+            async with self._dialect.reading.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -69,36 +79,82 @@ class Database:
 
         Raises:
             StorageFull: The disk is full or not writable; nothing was changed.
-            GatewayError: Another program holds the ledger (OVERLOADED); nothing was changed.
+            LedgerUnavailable: It cannot be reached, or another program holds it; nothing was changed, unless it
+                `is_in_doubt`.
 
         """
+        outages = self._outages
         async with self._write_lock:
+            if self._outage and self._outages != outages:
+                # Whoever waited while another one found out need not find out again.
+                raise LedgerUnavailable(self._outage)
+            is_committing = False
             try:
-                async with self._engine.begin() as connection:
-                    yield connection
-            except DatabaseError as error:
-                if "full" in str(error.orig) or "readonly" in str(error.orig) or "disk I/O" in str(error.orig):
-                    raise StorageFull(f"the ledger cannot be written: {error.orig}; free some space") from error
-                if "locked" in str(error.orig):
-                    text = f"another program has held the ledger for {BUSY_SECONDS:g} s, e.g. a backup; try again"
-                    raise GatewayError(text, reason=Reason.OVERLOADED) from error
+                with self._noting(), self._explaining():
+                    async with self._dialect.writing.begin() as connection:
+                        yield connection
+                        is_committing = True
+            except LedgerUnavailable as error:
+                error.is_in_doubt = is_committing
                 raise
 
+    @asynccontextmanager
+    async def erase(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection as `write` does; what its changes replace or delete leaves no trace in the file."""
+        async with self.write() as connection:
+            await self._dialect.before_erasing(connection)
+            yield connection
+        with self._explaining():
+            await self._dialect.after_erasing()
 
-def _configure(dbapi_connection: sqlite3.Connection, _record: object) -> None:
-    cursor = dbapi_connection.cursor()
-    for statement in _SETTINGS:
-        cursor.execute(statement)
-    cursor.close()
+    def upsert(self, table: Table) -> Upsert:
+        """Begin an insert that can say what to do with a row that is there already."""
+        return self._dialect.upsert(table)
 
+    async def keep(self) -> None:
+        """Hold a shared ledger, and notice in time when that is no longer possible; runs until it is cancelled."""
+        while self._dialect.is_shared and not self.lost.done():
+            await asyncio.sleep(BEAT_SECONDS)
+            with suppress(GatewayError):
+                async with self.write() as connection:
+                    await connection.execute(text("SELECT 1"))
 
-def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
+    async def _prepare(self) -> None:
+        async with self._dialect.writing.connect(), self._dialect.migrating.connect() as connection:
+            revision = await connection.run_sync(migrate.current_revision)
+            migrate.check_known(revision, self._dialect.where)
+            if revision != migrate.revisions()[-1]:
+                await connection.rollback()
+                await self._dialect.begin_migration(connection)
+                await connection.run_sync(migrate.upgrade)
+                await connection.commit()
+        await self._dialect.claim()
 
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Turn what databases say into what clients can act on."""
+        try:
+            yield
+        except Exception as error:
+            if known := self._dialect.known(error):
+                raise known from error
+            raise
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Remember an outage until it is over, and tell of both once."""
+        try:
+            yield
+        except LedgerTaken as error:
+            if not self.lost.done():
+                self.lost.set_result(error)
+            raise
+        except LedgerUnavailable as error:
+            self._outages += 1
+            if not self._outage:
+                log.warning("ledger not available", error=error.message)
+            self._outage = error.message
+            raise
+        if self._outage:
+            log.info("ledger available again")
+            self._outage = ""

@@ -25,6 +25,26 @@ from gateway.store.columns import micros, micros_or_none, moment, moment_or_none
 
 Cell = str | int | float | None
 
+MAX_NAME_CHARS = 100
+"""Of a metric's name; platforms may send any."""
+
+_NEVER_CHANGING = frozenset(
+    {
+        "id",
+        "connection_id",
+        "connector_id",
+        "config",
+        "submission_token",
+        "request_id",
+        "request_hash",
+        "resource_id",
+        "limits",
+        "labels",
+        "created_at",
+    }
+)
+"""Left out of updates: databases would write their index entries anew each time."""
+
 
 def values(job: Job, change: int) -> dict[str, Cell]:
     """Turn a job into a row."""
@@ -63,6 +83,16 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "holds": json.dumps([[micros(hold.start), micros_or_none(hold.end)] for hold in job.holds]),
         "tokens": job.tokens,
     }
+
+
+def changing_values(job: Job, change: int) -> dict[str, Cell]:
+    """Turn what can change of a job into a row."""
+    return {name: value for name, value in values(job, change).items() if name not in _NEVER_CHANGING}
+
+
+def label_values(job: Job) -> list[dict[str, Cell]]:
+    """Turn the labels of a job into rows to find it by."""
+    return [{"key": key, "value": value, "job_id": job.id} for key, value in job.labels.items()]
 
 
 def job(row: Row[tuple[object, ...]]) -> Job:
@@ -127,16 +157,17 @@ def event(row: Row[tuple[object, ...]]) -> JobEvent:
     )
 
 
-def metric_values(job_id: str, point: Metric) -> dict[str, Cell]:
+def metric_values(job_id: str, point: Metric, place: int) -> dict[str, Cell]:
     """Turn a metric point into a row."""
     return {
         "job_id": job_id,
-        "name": point.name,
+        "name": point.name[:MAX_NAME_CHARS],
         "attempt": point.attempt,
         "step": point.step,
         "epoch": point.epoch,
         "value": repr(point.value),
         "time": micros(point.time),
+        "place": place,
     }
 
 

@@ -6,21 +6,18 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Integer, Row, Select, func, insert, literal_column, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Row, Select, func, insert, select, union, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.jobs.model import TERMINAL, Job, JobEvent, JobFilter, Metric
-from gateway.store import job_rows
+from gateway.jobs.model import TERMINAL, Job, JobEvent, JobFilter, JobState, Metric
+from gateway.store import job_queries, job_rows
 from gateway.store.database import Database
-from gateway.store.schema import job_events, jobs, ledger_identity, metrics
+from gateway.store.schema import job_events, job_labels, jobs, ledger_identity, metrics
 
 IDENTITY_BYTES = 4
 """Enough that two gateways at one account differ, and short: it is part of every submission token."""
 
-_OPEN = jobs.c.state.not_in([state.value for state in TERMINAL])
-
-_PLACE = literal_column("metrics.rowid", Integer)
-"""SQLite's own number of a row: it grows, and a point that is replaced keeps it."""
+_OPEN = [state.value for state in JobState if state not in TERMINAL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +52,14 @@ class JobStore:
         """Keep a new job with its first event."""
         async with self._database.write() as connection:
             await connection.execute(insert(jobs).values(job_rows.values(change.job, change.number)))
+            if labels := job_rows.label_values(change.job):
+                await connection.execute(insert(job_labels), labels)
             await connection.execute(insert(job_events).values(job_rows.event_values(event)))
 
     async def update(self, change: Change, event: JobEvent | None) -> None:
         """Keep a changed job, with the event that says why."""
         async with self._database.write() as connection:
-            row = job_rows.values(change.job, change.number)
+            row = job_rows.changing_values(change.job, change.number)
             await connection.execute(update(jobs).where(jobs.c.id == change.job.id).values(row))
             if event is not None:
                 await connection.execute(insert(job_events).values(job_rows.event_values(event)))
@@ -74,6 +73,12 @@ class JobStore:
     async def get(self, job_id: str) -> Job | None:
         """Return one job."""
         return await self._one(select(jobs).where(jobs.c.id == job_id))
+
+    async def settled(self, job_id: str) -> Job | None:
+        """Return one job once no earlier write can still arrive: over the connection that writes."""
+        async with self._database.write() as connection:
+            row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
+            return None if row is None else job_rows.job(row)
 
     async def by_request_id(self, request_id: str) -> Job | None:
         """Return the job that was submitted under a request id."""
@@ -90,30 +95,25 @@ class JobStore:
 
     async def open_jobs(self) -> list[Job]:
         """Return all jobs that have not ended, or whose log has not."""
-        is_open = _OPEN | (jobs.c.is_log_open == 1)
+        open_ids = union(
+            select(jobs.c.id).where(jobs.c.state.in_(_OPEN)), select(jobs.c.id).where(jobs.c.is_log_open == 1)
+        )
         async with self._database.read() as connection:
-            rows = await connection.execute(select(jobs).where(is_open).order_by(jobs.c.id))
+            rows = await connection.execute(select(jobs).where(jobs.c.id.in_(open_ids)).order_by(jobs.c.id))
             return [job_rows.job(row) for row in rows]
 
-    async def changed_since(self, number: int, job_filter: JobFilter) -> list[Change]:
-        """Return jobs that changed behind a point of history, in the order of their last change."""
-        query = _matching(select(jobs), job_filter).where(jobs.c.change > number).order_by(jobs.c.change)
-        return [change for change in await self._changes(query) if job_filter.matches(change.job)]
+    async def changed_since(self, number: int, job_filter: JobFilter, limit: int) -> list[Change]:
+        """Return up to so many jobs that changed behind a point of history, in the order of their last change."""
+        query = job_queries.changed_since(number, job_filter).limit(limit)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return [Change(job_rows.job(row), row.change) for row in rows]
 
     async def page(self, job_filter: JobFilter, after: str, size: int, *, ascending: bool) -> list[Job]:
         """Return up to `size` jobs behind the job with id `after`, in the order of their submission."""
-        found: list[Job] = []
-        while True:
-            query = _matching(select(jobs), job_filter)
-            if after:
-                query = query.where(jobs.c.id > after if ascending else jobs.c.id < after)
-            query = query.order_by(jobs.c.id if ascending else jobs.c.id.desc()).limit(size)
-            batch = [change.job for change in await self._changes(query)]
-            # Labels are JSON and are compared here, so that a page may take more than one look.
-            found += [job for job in batch if job_filter.matches(job)]
-            if len(found) >= size or len(batch) < size:
-                return found[:size]
-            after = batch[-1].id
+        query = job_queries.page(job_filter, after, size, ascending=ascending)
+        async with self._database.read() as connection:
+            return [job_rows.job(row) for row in await connection.execute(query)]
 
     async def events(self, job_id: str, after_seq: int, limit: int) -> list[JobEvent]:
         """Return events of a job behind one of them, oldest first."""
@@ -139,11 +139,13 @@ class JobStore:
         """Keep metric points; one that is there already is replaced."""
         if not points:
             return
-        statement = upsert(metrics)
+        statement = self._database.upsert(metrics)
         changed = {name: statement.excluded[name] for name in ("epoch", "value", "time")}
         statement = statement.on_conflict_do_update(index_elements=list(metrics.primary_key), set_=changed)
         async with self._database.write() as connection:
-            await connection.execute(statement, [job_rows.metric_values(job_id, point) for point in points])
+            first = await _last_place(connection, job_id) + 1
+            rows = [job_rows.metric_values(job_id, point, place) for place, point in enumerate(points, first)]
+            await connection.execute(statement, rows)
 
     async def metric_counts(self, job_id: str, names: Sequence[str], from_step: int) -> dict[str, int]:
         """Return how many points there are of each name."""
@@ -164,11 +166,11 @@ class JobStore:
         self, job_id: str, names: Sequence[str], place: int, limit: int
     ) -> tuple[list[Metric], int]:
         """Return points in the order in which they came, from behind a place on (0 = the first), and the next place."""
-        query = select(metrics, _PLACE.label("place")).where(metrics.c.job_id == job_id, place < _PLACE)
+        query = select(metrics).where(metrics.c.job_id == job_id, metrics.c.place > place)
         if names:
             query = query.where(metrics.c.name.in_(names))
         async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(_PLACE).limit(limit))).all()
+            rows = (await connection.execute(query.order_by(metrics.c.place).limit(limit))).all()
         return [job_rows.metric(row) for row in rows], int(rows[-1].place) if rows else place
 
     async def _one(self, query: Select[tuple[object, ...]]) -> Job | None:
@@ -176,10 +178,9 @@ class JobStore:
             row: Row[tuple[object, ...]] | None = (await connection.execute(query)).first()
             return None if row is None else job_rows.job(row)
 
-    async def _changes(self, query: Select[tuple[object, ...]]) -> list[Change]:
-        async with self._database.read() as connection:
-            rows = await connection.execute(query)
-            return [Change(job_rows.job(row), row.change) for row in rows]
+
+async def _last_place(connection: AsyncConnection, job_id: str) -> int:
+    return await connection.scalar(select(func.max(metrics.c.place)).where(metrics.c.job_id == job_id)) or 0
 
 
 def _measured(
@@ -187,15 +188,3 @@ def _measured(
 ) -> Select[tuple[object, ...]]:
     query = query.where(metrics.c.job_id == job_id, metrics.c.step >= from_step)
     return query.where(metrics.c.name.in_(names)) if names else query
-
-
-def _matching(query: Select[tuple[object, ...]], job_filter: JobFilter) -> Select[tuple[object, ...]]:
-    if job_filter.job_id:
-        query = query.where(jobs.c.id == job_filter.job_id)
-    if job_filter.connection_id:
-        query = query.where(jobs.c.connection_id == job_filter.connection_id)
-    if job_filter.connector_id:
-        query = query.where(jobs.c.connector_id == job_filter.connector_id)
-    if job_filter.states:
-        query = query.where(jobs.c.state.in_([state.value for state in job_filter.states]))
-    return query

@@ -6,18 +6,20 @@ Values that the gateway only keeps and hands on are JSON text.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table
+
+from gateway.store.columns import Text, Word
 
 metadata = MetaData()
 
 connections = Table(
     "connections",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("connector_id", String(64), nullable=False),
-    Column("name", String(100), nullable=False, unique=True),
+    Column("id", Word(64), primary_key=True),
+    Column("connector_id", Word(64), nullable=False),
+    Column("name", Word(100), nullable=False, unique=True),
     Column("account", Text, nullable=False, default=""),
-    Column("state", String(16), nullable=False),
+    Column("state", Word(16), nullable=False),
     Column("message", Text, nullable=False, default=""),
     Column("credentials", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -27,18 +29,18 @@ connections = Table(
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("connection_id", String(64), nullable=False),
-    Column("connector_id", String(64), nullable=False),
+    Column("id", Word(64), primary_key=True),
+    Column("connection_id", Word(64), nullable=False),
+    Column("connector_id", Word(64), nullable=False),
     Column("config", Text, nullable=False),
-    Column("submission_token", String(64), nullable=False, unique=True),
-    Column("request_id", String(128), unique=True),
-    Column("request_hash", String(64), nullable=False, default=""),
+    Column("submission_token", Word(64), nullable=False, unique=True),
+    Column("request_id", Word(128), unique=True),
+    Column("request_hash", Word(64), nullable=False, default=""),
     Column("resource_id", Text, nullable=False, default=""),
     Column("limits", Text, nullable=False, default="{}"),
     Column("labels", Text, nullable=False, default="{}"),
-    Column("state", String(16), nullable=False),
-    Column("reason", String(32), nullable=False),
+    Column("state", Word(16), nullable=False),
+    Column("reason", Word(32), nullable=False),
     Column("message", Text, nullable=False, default=""),
     Column("raw_state", Text, nullable=False, default=""),
     Column("platform_job_id", Text, nullable=False, default=""),
@@ -47,7 +49,7 @@ jobs = Table(
     Column("change", BigInteger, nullable=False),
     Column("progress", Text),
     Column("exit_code", Integer),
-    Column("resource_state", String(20), nullable=False),
+    Column("resource_state", Word(20), nullable=False),
     Column("price", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
@@ -60,66 +62,88 @@ jobs = Table(
     Column("metrics_cursor", Text, nullable=False, default=""),
     Column("holds", Text, nullable=False, default="[]"),
     Column("tokens", BigInteger, nullable=False, default=0),
-    Index("jobs_by_state", "state"),
+    # Each is a list of jobs in the order of their submission, so that a page costs the same however many there are.
+    Index("jobs_by_state", "state", "id"),
+    Index("jobs_by_connection", "connection_id", "state", "id"),
+    Index("jobs_by_connector", "connector_id", "state", "id"),
     Index("jobs_by_open_log", "is_log_open"),
-    Index("jobs_by_connection", "connection_id"),
     Index("jobs_by_change", "change"),
+)
+
+job_labels = Table(
+    "job_labels",
+    metadata,
+    # The labels of `jobs.labels` once more, to be found by.
+    Column("key", Word(100), primary_key=True),
+    Column("value", Word(100), primary_key=True),
+    Column("job_id", Word(64), primary_key=True),
 )
 
 ledger_identity = Table(
     "ledger_identity",
     metadata,
     # What tells this ledger's jobs from another gateway's at the same platform.
-    Column("id", String(16), primary_key=True),
+    Column("id", Word(16), primary_key=True),
+)
+
+ledger_owner = Table(
+    "ledger_owner",
+    metadata,
+    # The run of a gateway that took a ledger on a server last.
+    Column("id", Word(16), primary_key=True),
 )
 
 job_events = Table(
     "job_events",
     metadata,
-    Column("job_id", String(64), primary_key=True),
+    Column("job_id", Word(64), primary_key=True),
     Column("seq", Integer, primary_key=True),
     Column("time", BigInteger, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("kind", Word(32), nullable=False),
+    Column("state", Word(16), nullable=False),
     Column("message", Text, nullable=False),
 )
 
 metrics = Table(
     "metrics",
     metadata,
-    Column("job_id", String(64), primary_key=True),
-    Column("name", String(100), primary_key=True),
+    Column("job_id", Word(64), primary_key=True),
+    Column("name", Word(100), primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("step", BigInteger, primary_key=True),
     Column("epoch", Float, nullable=False),
     # Text, because SQLite turns NaN into NULL.
-    Column("value", String(32), nullable=False),
+    Column("value", Word(32), nullable=False),
     Column("time", BigInteger, nullable=False),
+    # Where the point stands in the order in which its job's points came; one that is replaced keeps its place.
+    Column("place", BigInteger, nullable=False),
+    Index("metrics_by_place", "job_id", "place"),
 )
 
 artifacts = Table(
     "artifacts",
     metadata,
-    Column("job_id", String(64), primary_key=True),
-    Column("id", String(512), primary_key=True),
+    Column("job_id", Word(64), primary_key=True),
+    Column("id", Word(512), primary_key=True),
     Column("path", Text, nullable=False),
-    Column("kind", String(16), nullable=False),
+    Column("kind", Word(16), nullable=False),
     Column("size", BigInteger),
-    Column("sha256", String(64), nullable=False, default=""),
+    Column("sha256", Word(64), nullable=False, default=""),
     Column("etag", Text, nullable=False, default=""),
-    Column("state", String(16), nullable=False),
+    Column("state", Word(16), nullable=False),
     Column("unsafe", Integer, nullable=False, default=0),
+    Index("artifacts_by_sha256", "sha256"),
 )
 
 uploads = Table(
     "uploads",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("purpose", String(16), nullable=False),
+    Column("id", Word(64), primary_key=True),
+    Column("purpose", Word(16), nullable=False),
     Column("name", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
-    Column("sha256", String(64), nullable=False),
-    Column("connection_id", String(64), nullable=False, default=""),
+    Column("sha256", Word(64), nullable=False),
+    Column("connection_id", Word(64), nullable=False, default=""),
     Column("metadata", Text, nullable=False, default="{}"),
     Column("uri", Text, nullable=False, default=""),
     Column("created_at", BigInteger, nullable=False),
@@ -128,7 +152,7 @@ uploads = Table(
 datasets = Table(
     "datasets",
     metadata,
-    Column("sha256", String(64), primary_key=True),
+    Column("sha256", Word(64), primary_key=True),
     Column("name", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -137,5 +161,5 @@ datasets = Table(
 disabled_connectors = Table(
     "disabled_connectors",
     metadata,
-    Column("connector_id", String(64), primary_key=True),
+    Column("connector_id", Word(64), primary_key=True),
 )

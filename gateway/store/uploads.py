@@ -64,10 +64,14 @@ class UploadStore:
 
     async def datasets(self, page: PageRequest) -> tuple[list[Dataset], str]:
         """List datasets, newest first, with the token of the next page."""
+        query = select(datasets).order_by(datasets.c.created_at.desc(), datasets.c.sha256).limit(page.size + 1)
+        if page.after:
+            at, sha256 = _parse(page.after)
+            is_as_old = (datasets.c.created_at == at) & (datasets.c.sha256 > sha256)
+            query = query.where((datasets.c.created_at < at) | is_as_old)
         async with self._database.read() as db:
-            rows = (await db.execute(select(datasets))).all()
-        found = [(_newest_first(row), _dataset(row)) for row in rows]
-        return page.cut(sorted(found, key=lambda pair: pair[0]))
+            rows = (await db.execute(query)).all()
+        return page.cut([(_newest_first(row), _dataset(row)) for row in rows])
 
     async def remove_dataset(self, sha256: str) -> None:
         """Forget a dataset and the uploads that it came from."""
@@ -88,6 +92,11 @@ class UploadStore:
 
 def _newest_first(row: Row[tuple[object, ...]]) -> str:
     return f"{_LAST_MICROSECOND - row.created_at:018d}-{row.sha256}"
+
+
+def _parse(key: str) -> tuple[int, str]:
+    left, _, sha256 = key.partition("-")
+    return _LAST_MICROSECOND - int(left), sha256
 
 
 def _upload_values(upload: Upload, created_at: datetime) -> dict[str, str | int]:

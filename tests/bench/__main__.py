@@ -16,7 +16,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import connectors, streams
+from tests.bench import connectors, ledger, streams
 from tests.bench.gateways import HARMS
 from tests.bench.measure import Row
 
@@ -40,8 +40,10 @@ async def measure(rounds: int) -> list[Row]:
     return [
         await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone"),
         await connectors.start_of_eight(rounds, connectors.LEAST, "one model and the contract"),
+        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone", is_cold=True),
         await connectors.return_after_a_kill(rounds),
         *[await connectors.neighbour(rounds, harmful) for harmful in HARMS],
+        *await ledger.many_jobs(rounds),
         *await streams.log_lines(max(3, rounds // 3)),
         *await streams.file_bytes(max(2, rounds // 5)),
     ]

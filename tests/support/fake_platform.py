@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.artifacts.model import CHUNK_BYTES, Artifact, Piece, Upload
 from gateway.catalog.model import Model, Price, Resource
-from gateway.errors import ArtifactChanged, CredentialsRejected, GatewayError, NotFound, Reason
+from gateway.errors import CredentialsRejected, GatewayError, NotFound, Reason, RemoteError
 from gateway.jobs.model import JobState, ListedJob, Metric, Observation
 from gateway.platform import Platform, SourceBatch, SubmitOrder
 from gateway.plugins.model import Description
@@ -136,7 +136,7 @@ class FakePlatform:
         """Take note."""
         self._arrive("resume")
 
-    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Give an empty log."""
         self._arrive("logs")
         yield SourceBatch([], "", True)
@@ -158,7 +158,7 @@ class FakePlatform:
             raise self.faults.refusals.pop(0)
         file = self.files[artifact.id]
         if artifact.etag and artifact.etag != file.artifact.etag:
-            raise ArtifactChanged("the file changed")
+            raise RemoteError("the file changed", reason=Reason.ARTIFACT_CHANGED)
         limit = self.faults.cut_after.pop(0) if self.faults.cut_after else None
         flip = self._takes_wrong_read()
         sent = 0

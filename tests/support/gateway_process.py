@@ -96,6 +96,10 @@ class GatewayProcess:
         return await asyncio.to_thread(self.process.wait, STOP_SECONDS)
 
     @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid

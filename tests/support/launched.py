@@ -17,6 +17,7 @@ from gateway.plugins.incubator import Incubator
 from gateway.plugins.launcher import Launcher
 from gateway.plugins.limits import Limits
 from gateway.plugins.model import ConnectorState, ConnectorStatus
+from gateway.plugins.nursery import Nursery
 from gateway.plugins.remote import RemotePlatform
 from gateway.plugins.spec import ConnectorSpec, Discovery
 
@@ -63,11 +64,13 @@ class Bench:
     heard: list[str] = field(default_factory=list)
     loads: int = 0
     has_jobs: bool = False
+    forks: bool = True
+    """Whether connectors on the SDK are forked from a template."""
 
     def __post_init__(self) -> None:
         self.folders = Folders.of(self.data_dir, os.environ.get("XDG_RUNTIME_DIR"))
         incubator = Incubator(
-            launcher=Launcher(self.environment),
+            launcher=Launcher(self.environment, Nursery(self.environment) if self.forks else None),
             folders=self.folders,
             limits=self.limits,
             log_level="INFO",

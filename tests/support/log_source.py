@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError, Reason
@@ -26,7 +26,7 @@ class LoggingPlatform(FakePlatform):
         """Say how the log is continued."""
         return Description(name="logging", log_source=self.source)
 
-    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncIterator[SourceBatch]:
+    async def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Send the log from where this source can."""
         self.calls.append("logs")
         start = {LogSource.CURSOR: int(cursor or 0), LogSource.OFFSET: after_line}.get(self.source, 0)

@@ -67,7 +67,7 @@ async def test_every_bad_submission_is_refused_with_its_fields_and_stores_nothin
         (["-m", str(model), "-d", "/no/data", "--no-upload"], REFUSED, ["config.dataset_path", "/no/data"]),
         ([*good, "--algorithm", "lorra"], REFUSED, ["config.algorithm: 'lorra' is not offered", "rslora"]),
         ([*good, "--set", "nonsense=1"], REFUSED, ["config.nonsense: there is no such field"]),
-        ([*good, "--resource", "h100"], NOT_FOUND, ["h100"]),
+        ([*good, "--resource", "h100"], REFUSED, ["resource_id", "h100"]),
         ([*good, "-c", "nowhere"], NOT_FOUND, ["there is no connection 'nowhere'"]),
         # What the gateway finds and what the connector finds come together.
         (

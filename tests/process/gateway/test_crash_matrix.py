@@ -169,7 +169,7 @@ async def kill(storm: Storm, victim: str) -> None:
     if victim == "gateway":
         await storm.gateway.kill()
         return
-    for child in psutil.Process(storm.gateway.pid).children():
+    for child in psutil.Process(storm.gateway.pid).children(recursive=True):
         with suppress(psutil.Error, ProcessLookupError):
             if any(kind in child.cwd() for kind in KINDS):
                 os.kill(child.pid, signal.SIGKILL)

@@ -74,6 +74,9 @@ async def test_a_training_outlives_its_connector_and_its_gateway_and_its_log_has
         assert steps == list(range(1, STEPS + 1))
         job = await ended(stubs, job_id)
         assert (job.state, job.exit_code, job.attempt) == (JOB_STATE_SUCCEEDED, 0, 1)
+        # A real adapter, as it was asked for, raises no doubt.
+        assert "asked for" not in job.message
+        assert "files" not in job.message
         metrics = await stubs.jobs.GetMetrics(
             jobs_service_pb2.GetMetricsRequest(job_id=job_id, names=["loss"]), timeout=10
         )

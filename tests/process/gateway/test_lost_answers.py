@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from peftstudio.gateway.v1 import connections_service_pb2, jobs_service_pb2
 from peftstudio.job.v1.job_state_pb2 import JOB_REASON_SUBMIT_AMBIGUOUS, JOB_STATE_FAILED, JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, notes, wish
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, gateway_process
 
 pytestmark = pytest.mark.process
 
@@ -41,3 +43,19 @@ async def test_a_connector_that_dies_behind_a_submission_rents_one_machine(
         known = await stubs.jobs.ListJobs(jobs_service_pb2.ListJobsRequest(), timeout=30)
         assert len(known.jobs) == 3
         assert len(notes(gateway, "submitted", connector)) == 3
+
+
+async def test_a_machine_that_the_platforms_lists_show_seconds_later_is_found_and_not_rented_twice(
+    tmp_path: Path,
+) -> None:
+    storm = Path(__file__).parents[2] / "support" / "storm"
+    async with gateway_process(tmp_path / "data", "--plugins", str(storm)) as gateway, gateway.connected() as stubs:
+        request = connections_service_pb2.ConnectRequest(connector_id="lagging", credentials={"api_key": "canary-5b"})
+        await stubs.connections.Connect(request, timeout=30)
+        submission = wish("wish-1", options={"dies": True, "lag": 4})
+        submission.connection_id = "lagging"
+        job_id = (await stubs.jobs.SubmitJob(submission, timeout=30)).job.id
+        job = await ended(stubs, job_id)
+        machines = [path.name for path in (gateway.data_dir / "instances" / "lagging" / "machines").iterdir()]
+    assert job.state == JOB_STATE_SUCCEEDED
+    assert machines == [job.platform_job_id]

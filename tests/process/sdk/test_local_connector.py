@@ -14,7 +14,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
 from connector_sdk.testing import ConnectorHarness
-from connectors.local import shim
+from connectors.local import connector, shim
 from connectors.local.connector import LocalConnector
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1 import artifact_pb2, job_state_pb2, log_pb2
@@ -212,6 +212,41 @@ async def test_an_unknown_algorithm_and_resource_are_refused(
     assert "gpu-77" in (await failure(harness.stub.SubmitJob(request, timeout=SECONDS))).message
     request.config.algorithm = "magic"
     assert "magic" in (await failure(harness.stub.SubmitJob(request, timeout=SECONDS))).message
+
+
+async def test_jobs_that_have_not_ended_are_listed_with_their_tokens_page_by_page(
+    harness: ConnectorHarness, model: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "LIST_PAGE", 2)
+    tokens = [f"peft-0a1b2c3d-{number:016}" for number in range(5)]
+    for token in tokens:
+        await harness.stub.SubmitJob(_submission(model, dataset, token, wait=True), timeout=SECONDS)
+    gone = pb.CancelJobRequest(connection_id="c1", platform_job_id=tokens[3])
+    await harness.stub.CancelJob(gone, timeout=SECONDS)
+    found: list[pb.ListedJob] = []
+    sizes: list[int] = []
+    page_cursor = ""
+    while page_cursor or not sizes:
+        request = pb.ListJobsRequest(connection_id="c1", cursor=page_cursor)
+        page = await harness.stub.ListJobs(request, timeout=SECONDS)
+        found += page.jobs
+        sizes.append(len(page.jobs))
+        page_cursor = page.next_cursor
+    assert [(job.platform_job_id, job.submission_token) for job in found] == [
+        (token, token) for token in tokens if token != tokens[3]
+    ]
+    assert sizes == [2, 1, 1]
+    assert {job.observation.state for job in found} <= {
+        job_state_pb2.JOB_STATE_QUEUED,
+        job_state_pb2.JOB_STATE_PROVISIONING,
+        job_state_pb2.JOB_STATE_RUNNING,
+    }
+    assert all(job.created_at.seconds > 0 for job in found)
+    described = await harness.stub.Describe(pb.DescribeRequest(), timeout=SECONDS)
+    assert "list_jobs" in described.capabilities
+    for token in reversed(tokens):
+        await harness.stub.CancelJob(pb.CancelJobRequest(connection_id="c1", platform_job_id=token), timeout=SECONDS)
+    await _until(harness, job_state_pb2.JOB_STATE_CANCELLED, tokens[0])
 
 
 async def test_an_unknown_job_is_not_found(harness: ConnectorHarness) -> None:

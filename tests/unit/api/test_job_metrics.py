@@ -17,7 +17,7 @@ from peftstudio.gateway.v1 import jobs_service_pb2 as pb
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED, JOB_STATE_UNSPECIFIED
 from tests.support.clocks import NOON
 from tests.support.fake_platform import FakePlatform
-from tests.unit.jobs.conftest import clock, database, ledger  # noqa: F401 - fixtures
+from tests.unit.jobs.conftest import clock, ledger  # noqa: F401 - fixtures
 from tests.unit.jobs.test_jobs_service import jobs
 from tests.unit.jobs.test_states import JOB
 

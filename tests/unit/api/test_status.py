@@ -19,9 +19,12 @@ pytestmark = pytest.mark.unit
     st.sampled_from(Reason),
     st.text(max_size=5000),
     st.lists(st.builds(Violation, st.text(max_size=50), st.text(max_size=2000)), max_size=50),
+    st.dictionaries(st.text(max_size=100), st.text(max_size=500), max_size=20),
 )
-def test_no_error_is_too_large_for_trailing_metadata(reason: Reason, text: str, violations: list[Violation]) -> None:
-    status = to_status(GatewayError(text, reason=reason, violations=violations))
+def test_no_error_is_too_large_for_trailing_metadata(
+    reason: Reason, text: str, violations: list[Violation], metadata: dict[str, str]
+) -> None:
+    status = to_status(GatewayError(text, reason=reason, violations=violations, metadata=metadata))
     assert len(status.message.encode()) <= MAX_MESSAGE_BYTES
     assert status.ByteSize() <= MAX_STATUS_BYTES + MAX_MESSAGE_BYTES
 

@@ -114,9 +114,7 @@ async def make_bench(folder: Path, database: Database, quota_bytes: int = 1024**
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    database = await Database.open(tmp_path / "ledger.db")
+async def bench(tmp_path: Path, database: Database) -> AsyncIterator[Bench]:
     made = await make_bench(tmp_path, database)
     yield made
     await made.artifacts.close()
-    await database.close()

@@ -13,8 +13,9 @@ from tests.unit.artifacts.conftest import make_bench
 pytestmark = pytest.mark.unit
 
 
-async def test_copies_that_were_not_read_for_long_make_room_and_datasets_stay(tmp_path: Path) -> None:
-    database = await Database.open(tmp_path / "ledger.db")
+async def test_copies_that_were_not_read_for_long_make_room_and_datasets_stay(
+    tmp_path: Path, database: Database
+) -> None:
     bench = await make_bench(tmp_path, database, quota_bytes=25)
     found = {name: bench.platform.put(name, name.encode() * 10) for name in "abcd"}
 
@@ -35,4 +36,3 @@ async def test_copies_that_were_not_read_for_long_make_room_and_datasets_stay(tm
     assert (states["b"], states["c"]) == (ArtifactState.REMOTE, ArtifactState.VERIFIED)
     await read("b")
     await bench.artifacts.close()
-    await database.close()

@@ -20,6 +20,7 @@ from gateway.artifacts.upload_checks import UploadOrder
 from gateway.errors import BadOffset, ChecksumMismatch, InvalidRequest, NotFound, StorageFull, WrongState
 from gateway.paging import PageRequest
 from gateway.store.database import Database
+from gateway.store.sqlite import SQLite
 from tests.unit.artifacts.conftest import Bench, make_bench
 
 pytestmark = pytest.mark.unit
@@ -251,7 +252,7 @@ def test_any_sequence_of_writes_and_cuts_ends_in_the_announced_bytes(steps: list
     data = bytes(range(60))
 
     async def scenario(folder: Path) -> None:
-        database = await Database.open(folder / "ledger.db")
+        database = await Database.open(SQLite(folder / "ledger.db"))
         bench = await make_bench(folder, database)
         upload_id = (await bench.uploads.start(order(data))).upload_id
         there = 0

@@ -71,6 +71,34 @@ def test_a_gap_stands_where_the_lines_are_missing() -> None:
     assert lines[0].stream == LOG_STREAM_SYSTEM
 
 
+def test_a_gap_of_unknown_size_stands_in_front_of_its_line_and_comes_once() -> None:
+    cursor = _cursor()
+    gap = LogGap(from_seq=3, why="not read")
+    first = list(cursor.accept(StreamLogsResponse(lines=_lines(1, 2), next_after_seq=2)))
+    cut = list(cursor.accept(StreamLogsResponse(lines=_lines(3, 3), gap=gap, next_after_seq=3)))
+    again = list(cursor.accept(StreamLogsResponse(lines=_lines(3, 4), gap=gap, next_after_seq=4)))
+
+    texts = [line.text for line in (*first, *cut, *again)]
+
+    assert texts == ["1", "2", "lines are missing here: not read", "3", "4"]
+
+
+def test_a_gap_whose_lines_are_all_filtered_out_comes_once() -> None:
+    cursor = _cursor()
+    message = StreamLogsResponse(gap=LogGap(from_seq=1, why="not read"), next_after_seq=9)
+
+    assert len(list(cursor.accept(message))) == 1
+    assert list(cursor.accept(message)) == []
+
+
+def test_a_gap_behind_the_last_line_is_told_with_the_end() -> None:
+    cursor = _cursor(LogStart(after_seq=5))
+    end = LogEnd(final_state=JOB_STATE_FAILED, last_seq=5, complete=True)
+    message = StreamLogsResponse(gap=LogGap(from_seq=6, why="not read"), end=end, next_after_seq=5)
+
+    assert [line.text for line in cursor.accept(message)] == ["lines are missing here: not read"]
+
+
 def test_a_log_that_ends_incomplete_says_so() -> None:
     end = LogEnd(final_state=JOB_STATE_FAILED, last_seq=2, complete=False)
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -89,16 +89,14 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    database = await Database.open(tmp_path / "ledger.db")
+async def bench(tmp_path: Path, database: Database) -> Bench:
     store, access, clock, busy = ConnectionStore(database), FakeAccess(), FakeClock(), set[str]()
 
     async def has_open_jobs(connection_id: str) -> bool:
         return connection_id in busy
 
     connections = Connections(store, Vault.load(tmp_path, {}), access, clock, has_open_jobs)
-    yield Bench(tmp_path, connections, store, access, clock, busy)
-    await database.close()
+    return Bench(tmp_path, connections, store, access, clock, busy)
 
 
 async def test_a_connection_is_kept_and_found_by_id_and_name(bench: Bench) -> None:
@@ -238,6 +236,7 @@ async def test_credentials_go_even_when_the_connector_is_down(bench: Bench) -> N
     assert await bench.connections.all() == []
 
 
+@pytest.mark.parametrize("ledger_kind", ["sqlite"], indirect=True)
 async def test_no_file_ever_has_a_secret_and_sealed_bytes_leave_no_trace(bench: Bench) -> None:
     bench.access.good_keys |= {"canary-" + "x" * 5000, "good"}
     made = await bench.connections.connect("runpod", {"api_key": "canary-" + "x" * 5000})

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import assemble
 from gateway.jobs.model import JobState
+from gateway.logs.alignment import CUT, LOST
+from gateway.logs.collector import TAIL_GAP
+from gateway.logs.segments import DAMAGE, RETENTION
 from gateway.plugins.model import ConnectorState
 
 pytestmark = pytest.mark.unit
@@ -31,9 +34,15 @@ def test_every_state_of_a_connector_and_of_a_job_is_explained() -> None:
     assert {state.value for state in (*ConnectorState, *JobState)} <= words
 
 
+def test_every_reason_of_a_gap_is_explained() -> None:
+    reasons = [RETENTION, DAMAGE, TAIL_GAP, LOST, CUT]
+    assert [reason for reason in reasons if f"| {' '.join(reason.split()[:3])} " not in PAGE] == []
+
+
 def test_every_runtime_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    needed = {re.split(r"[<>=]", line)[0] for line in (*project["dependencies"], *extras["gateway"], *extras["local"])}
+    lines = [*project["dependencies"], *extras["gateway"], *extras["postgres"], *extras["local"]]
+    needed = {re.split(r"[<>=]", line)[0] for line in lines}
     reasons = (ROOT / "ARCHITECTURE.md").read_text().split("## Runtime dependencies")[1]
     assert [name for name in sorted(needed) if name not in reasons] == []

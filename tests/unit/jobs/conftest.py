@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from gateway.jobs.ledger import Ledger
@@ -16,13 +13,6 @@ from tests.support.clocks import FakeClock
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "ledger.db")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

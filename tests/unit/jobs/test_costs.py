@@ -56,6 +56,29 @@ def test_a_machine_that_is_held_before_the_training_starts_costs_already() -> No
     assert spent(lived(PRICED, (5, early)), 25) == 20_000
 
 
+def test_a_machine_that_a_job_gets_while_it_is_being_cancelled_is_charged_for() -> None:
+    cancelling = states.request_cancel(PRICED, JobReason.CANCELLED_BY_USER, "no").job
+    gone = Observation(state=JobState.CANCELLED, resource_state=ResourceState.RELEASED)
+    job = lived(cancelling, (10, HELD), (40, gone))
+    assert (job.state, spent(job, 999)) == (JobState.CANCELLED, 30_000)
+
+
+def test_a_log_that_is_still_read_behind_the_end_costs_nothing() -> None:
+    job = lived(PRICED, (0, HELD))
+    told = Observation(state=JobState.FAILED)
+    job = states.over(job, told, NOON + 10 * SECOND).job
+    assert (job.state, job.resource_state) == (JobState.FINALIZING, ResourceState.RELEASED)
+    assert spent(lived(job, (20, told)), 999) == 10_000
+
+
+def test_a_training_that_runs_costs_although_its_platform_cannot_tell_what_it_holds() -> None:
+    running = Observation(state=JobState.RUNNING, resource_state=ResourceState.UNKNOWN)
+    job = replace(PRICED, limits=JobLimits(max_cost_micros=20_000))
+    job = lived(job, (0, running), (10, running))
+    assert spent(job, 15) == 15_000
+    assert limits.breach(job, NOON + 20 * SECOND) is not None
+
+
 def test_a_queue_costs_nothing() -> None:
     waiting = Observation(state=JobState.QUEUED, resource_state=ResourceState.NONE)
     assert spent(lived(PRICED, (0, waiting), (500, waiting)), 1000) == 0
@@ -72,6 +95,24 @@ def test_a_platform_whose_clock_is_wrong_neither_makes_money_nor_loses_it() -> N
     assert spent(lived(PRICED, (10, early), (20, late)), 9999) == 20_000
     future = replace(HELD, started_at=NOON + timedelta(days=400))
     assert spent(lived(PRICED, (10, future), (20, DONE)), 9999) == 10_000
+
+
+@pytest.mark.parametrize("hours", [-7, 0, 7])
+def test_a_clock_that_is_hours_off_makes_no_job_overdue_and_hides_no_cost(hours: int) -> None:
+    skew = timedelta(hours=hours)
+    running = replace(HELD, started_at=NOON + skew)
+    ended = replace(DONE, started_at=NOON + skew, ended_at=NOON + skew + 60 * SECOND)
+    job = replace(PRICED, limits=JobLimits(max_duration=timedelta(hours=1)))
+    looked_at = lived(job, (0, running), (30, running), (60, running))
+    assert limits.breach(looked_at, NOON + 61 * SECOND) is None
+    assert limits.breach(looked_at, NOON + 3700 * SECOND) is not None
+    over = lived(looked_at, (61, ended))
+    assert over.started_at is not None
+    assert over.ended_at is not None
+    assert NOON <= over.started_at <= over.ended_at <= NOON + 61 * SECOND
+    assert 60_000 <= spent(over, 999) <= 61_000
+    # Begun and ended between two looks.
+    assert spent(lived(job, (61, ended)), 999) == 60_000
 
 
 def test_a_machine_that_is_being_released_is_still_charged_for() -> None:

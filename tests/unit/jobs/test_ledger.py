@@ -236,3 +236,94 @@ async def test_an_event_that_could_not_be_stored_is_stored_when_it_comes_again(
             await ledger.change("job-001", lambda now: Step(now, "submit_started", "the platform is called"))
     last = await ledger.last_event("job-001", ("submit_started",))
     assert last is not None
+
+
+async def test_changes_are_told_in_the_order_of_their_numbers_so_that_whoever_goes_on_behind_one_misses_none(
+    database: Database, clock: FakeClock
+) -> None:
+    storing, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(JobStore):
+        async def update(self, change: Change, event: JobEvent | None) -> None:
+            storing.set()
+            await go_on.wait()
+            await super().update(change, event)
+
+    ledger = Ledger(Slow(database), clock)
+    await ledger.load()
+    await ledger.add(job(1))
+    watch = ledger.watch(JobFilter(), ledger.published)
+    async with asyncio.timeout(5):
+        assert await anext(watch) == []
+        changing = asyncio.create_task(ledger.change("job-001", running))
+        await storing.wait()
+        adding = asyncio.create_task(ledger.add(job(2)))
+        for number in range(3, 9):
+            # A read of the database takes as long as a store would.
+            assert await ledger.events(f"job-{number:03}", 0, 1) == []
+        go_on.set()
+        await asyncio.gather(changing, adding)
+        told: list[tuple[str, int]] = []
+        while len(told) < 2:
+            told += [(change.job.id, change.number) for change in await anext(watch)]
+    assert [name for name, _ in told] == ["job-001", "job-002"]
+    resumed = ledger.watch(JobFilter(), told[0][1])
+    assert [change.job.id for change in await anext(resumed)] == ["job-002"]
+
+
+async def test_a_watcher_that_reads_history_while_a_job_changes_never_sees_it_go_back(
+    database: Database, clock: FakeClock
+) -> None:
+    class Overtaken(JobStore):
+        """Reads a history in which a change is stored that nobody was told of yet."""
+
+        ledger: Ledger
+        is_read = False
+
+        async def changed_since(self, number: int, job_filter: JobFilter, limit: int) -> list[Change]:
+            if self.is_read:
+                return []
+            self.is_read = True
+            await self.ledger.change("job-001", running)
+            (told,) = await super().changed_since(number, job_filter, limit)
+            return [Change(replace(told.job, attempt=2), told.number + 1)]
+
+    store = Overtaken(database)
+    store.ledger = ledger = Ledger(store, clock)
+    await ledger.load()
+    await ledger.add(job(1))
+    watch = ledger.watch(JobFilter(), ledger.published)
+    async with asyncio.timeout(5):
+        assert [change.job.attempt for change in await anext(watch)] == [2]
+        # The change that history has overtaken was told meanwhile, and is not news any more.
+        assert await anext(watch) == []
+
+
+async def test_a_watch_from_a_point_that_history_has_not_reached_begins_with_the_open_jobs(ledger: Ledger) -> None:
+    await ledger.add(job(1))
+    watch = ledger.watch(JobFilter(), ledger.published + 100)
+    async with asyncio.timeout(5):
+        assert [change.job.id for change in await anext(watch)] == ["job-001"]
+        await ledger.change("job-001", running)
+        assert [change.job.state for change in await anext(watch)] == [JobState.RUNNING]
+
+
+async def test_whoever_waits_for_metrics_is_told_at_once_and_nobody_else(ledger: Ledger) -> None:
+    for number in (1, 2):
+        await ledger.add(job(number))
+    point = Metric(name="loss", step=1, value=1.0, epoch=0.5, time=NOON, attempt=1)
+    waiting = ledger.watch(JobFilter(job_id="job-001"), 0, hears_metrics=True)
+    others = [
+        ledger.watch(JobFilter(job_id="job-001"), 0),
+        ledger.watch(JobFilter(job_id="job-002"), 0, hears_metrics=True),
+    ]
+    async with asyncio.timeout(5):
+        for watch in (waiting, *others):
+            await anext(watch)
+        tasks = [asyncio.ensure_future(anext(watch)) for watch in others]
+        await ledger.add_metrics("job-001", [point])
+        assert await anext(waiting) == []
+        assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,7 +16,7 @@ from gateway.errors import ConnectorDown, GatewayError, Reason, WrongState
 from gateway.jobs import states, submitter
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.line import Line
-from gateway.jobs.model import Job, JobReason, JobState, ResourceState
+from gateway.jobs.model import Job, JobReason, JobState, Observation, ResourceState
 from gateway.jobs.order import Orders
 from gateway.jobs.submitter import Submitter
 from gateway.platform import SubmitOrder
@@ -137,6 +137,31 @@ async def test_a_job_that_waits_can_be_cancelled_at_once_and_the_others_move_up(
     for task in tasks.values():
         task.cancel()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def test_a_place_is_free_as_soon_as_the_platform_has_let_go_of_the_machine(ledger: Ledger) -> None:
+    for number in range(3):
+        await ledger.add(wished(number))
+    platform = Narrow()
+    one = Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock())
+    tasks = [asyncio.create_task(one.run(f"job-{number}")) for number in range(3)]
+    await until(lambda: held(ledger, 2))
+    await asyncio.gather(*tasks[:2])
+    await ledger.change("job-0", lambda now: states.observe(now, Observation(state=JobState.RUNNING), NOON))
+    # Its log is still read, and its end not announced.
+    await ledger.change("job-0", lambda now: states.over(now, Observation(state=JobState.FAILED), NOON))
+    async with asyncio.timeout(10):
+        assert (await tasks[2]).platform_job_id
+    assert (await ledger.get("job-0")).state is JobState.FINALIZING
+
+
+async def test_a_machine_that_may_still_be_held_keeps_its_place(ledger: Ledger) -> None:
+    await ledger.add(wished(0))
+    await ledger.add(wished(1))
+    await ledger.change("job-0", lambda now: states.Step(replace(now, platform_job_id="remote-0")))
+    gone = Observation(state=JobState.FAILED, resource_state=ResourceState.UNKNOWN)
+    await ledger.change("job-0", lambda now: states.over(now, gone, NOON))
+    assert not Line(ledger).has_turn(await ledger.get("job-1"), 1)
 
 
 async def test_a_job_that_waits_has_nothing_to_pause(ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from gateway.connections.model import Connection
 from gateway.errors import GatewayError, NotFound, Reason, Unsupported
 from gateway.jobs import orphans, states
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import JobReason, JobState, ListedJob, Observation
+from gateway.jobs.model import JobReason, JobState, ListedJob, Observation, ResourceState
 from gateway.jobs.orphans import Orphans
 from gateway.jobs.tokens import is_own, token_of
 from gateway.store.database import Database
@@ -155,3 +155,29 @@ async def test_every_sweep_warns_of_each_orphan_with_its_age_its_price_and_the_w
     assert (platform.count("list_jobs") >= 3, old.count("list_jobs"), unused.count("list_jobs")) == (True, 1, 0)
     assert (told[0]["age_seconds"], told[0]["price_per_hour"]) == (3 * 3600, "2.00 USD")
     assert told[0]["end_it"] == "peftstudio jobs orphans --end m-4"
+
+
+async def test_a_job_that_ends_while_the_list_is_on_its_way_is_no_orphan(ledger: Ledger, clock: FakeClock) -> None:
+    class Slow(Listing):
+        async def list_jobs(self) -> list[ListedJob]:
+            clock.advance(1)
+            await ledger.change(JOB.id, lambda now: states.observe(now, Observation(state=JobState.SUCCEEDED), NOON))
+            return self.listed
+
+    token = own(ledger, 1)
+    await ledger.add(replace(JOB, submission_token=token, platform_job_id="m-1", state=JobState.RUNNING))
+    assert (await sweeper(ledger, a=Slow(listed=[remote("m-1", token)])).find()).orphans == ()
+    # One that still goes on in the next list is one.
+    await ledger.add(replace(JOB, id="job-2", submission_token=own(ledger, 2), state=JobState.FAILED))
+    (found,) = (await sweeper(ledger, a=Listing(listed=[remote("m-2", own(ledger, 2))])).find()).orphans
+    assert found.job_id == "job-2"
+
+
+async def test_a_training_that_has_ended_on_a_machine_that_is_still_held_is_an_orphan(ledger: Ledger) -> None:
+    token = own(ledger, 1)
+    await ledger.add(replace(JOB, submission_token=token, platform_job_id="m-1", state=JobState.FAILED))
+    released = Observation(state=JobState.FAILED, resource_state=ResourceState.RELEASED)
+    assert (await sweeper(ledger, a=Listing(listed=[remote("m-1", token, released)])).find()).orphans == ()
+    held = Observation(state=JobState.FAILED, resource_state=ResourceState.HELD)
+    (found,) = (await sweeper(ledger, a=Listing(listed=[remote("m-1", token, held)])).find()).orphans
+    assert found.listed.platform_job_id == "m-1"

@@ -133,6 +133,39 @@ def test_a_late_report_of_an_earlier_state_changes_nothing_and_is_recorded() -> 
     assert step.kind == "report_ignored"
 
 
+@given(st.lists(observations | requests, max_size=20), observations)
+def test_a_report_that_is_ignored_changes_nothing_but_the_time_of_the_look(
+    actions: list[Observation | str], seen: Observation
+) -> None:
+    job = JOB
+    for action in actions:
+        job = apply(job, action, START).job
+    step = states.observe(job, seen, START + timedelta(days=1))
+    if step.kind == "report_ignored":
+        assert replace(step.job, observed_at=job.observed_at, last_error=job.last_error) == job
+
+
+def test_what_a_job_that_is_being_cancelled_still_does_is_seen() -> None:
+    cancelling = states.request_cancel(JOB, JobReason.CANCELLED_BY_USER, "no").job
+    step = states.observe(cancelling, Observation(state=JobState.RUNNING, raw_state="BUSY", exit_code=3), START)
+    assert (step.job.state, step.job.message, step.kind) == (JobState.CANCELLING, "no", "")
+    assert (step.job.raw_state, step.job.exit_code) == ("BUSY", 3)
+    assert step.job.resource_state is ResourceState.HELD
+
+
+@given(st.lists(observations | requests, max_size=20), observations)
+def test_the_end_of_a_job_is_told_once_its_platform_reported_it_and_holds_nothing_from_then_on(
+    actions: list[Observation | str], seen: Observation
+) -> None:
+    job = JOB
+    for action in actions:
+        job = apply(job, action, START).job
+    after = states.over(job, replace(seen, state=JobState.FAILED), START).job
+    assert after.state.is_terminal == job.state.is_terminal
+    if seen.resource_state is ResourceState.UNSPECIFIED and not job.state.is_terminal:
+        assert after.resource_state is not ResourceState.HELD
+
+
 def test_a_new_attempt_leads_back_through_recovering() -> None:
     running = replace(JOB, state=JobState.RUNNING)
     step = states.observe(running, Observation(state=JobState.QUEUED, attempt=2), START)

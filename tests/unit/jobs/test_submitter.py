@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import GatewayError, Reason, StorageFull
+from gateway.errors import AMBIGUOUS, ConnectorDown, GatewayError, LedgerUnavailable, Reason, StorageFull
 from gateway.jobs import states, submitter
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, JobReason, JobState
+from gateway.jobs.model import Job, JobReason, JobState, ResourceState
 from gateway.jobs.order import Orders
 from gateway.jobs.states import Step
 from gateway.jobs.submitter import Submitter
@@ -43,8 +43,10 @@ class Renting(FakePlatform):
         """Make a machine, or fail before or after it."""
         self.calls.append("submit")
         when, reason = self.failures.pop(0) if self.failures else ("never", Reason.QUOTA)
-        if when == "before":
-            raise GatewayError("refused", reason=reason)
+        if when in ("before", "unsent"):
+            error = GatewayError("refused", reason=reason)
+            error.is_unsent = when == "unsent"
+            raise error
         is_known = self.safety is SubmitSafety.KEYED and await self.find(order.submission_token)
         if not is_known:
             self.made += 1
@@ -70,9 +72,14 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submitter, "LOOK_AFTER_SECONDS", (0.0, 0.0))
 
 
-async def run(ledger: Ledger, platform: FakePlatform) -> Job:
-    async with asyncio.timeout(10):
-        return await Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock()).run(JOB.id)
+async def run(ledger: Ledger, platform: FakePlatform, rejected: list[tuple[str, str]] | None = None) -> Job:
+    async def note(connection_id: str, words: str) -> None:
+        if rejected is not None:
+            rejected.append((connection_id, words))
+
+    # Far more than any needs: a write waits for the disk.
+    async with asyncio.timeout(60):
+        return await Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock(), note).run(JOB.id)
 
 
 @pytest.mark.parametrize("safety", [SubmitSafety.KEYED, SubmitSafety.FINDABLE])
@@ -135,6 +142,22 @@ async def test_a_job_that_was_cancelled_before_it_was_submitted_is_never_submitt
     assert (job.state, platform.made) == (JobState.CANCELLED, 0)
 
 
+async def test_a_job_that_is_cancelled_behind_a_lost_answer_ends_once_the_platform_was_asked_for_it(
+    ledger: Ledger,
+) -> None:
+    class Cancelled(Renting):
+        async def find(self, submission_token: str) -> str:
+            await ledger.change(JOB.id, lambda now: states.request_cancel(now, JobReason.CANCELLED_BY_USER, "no"))
+            return await super().find(submission_token)
+
+    await ledger.add(JOB)
+    platform = Cancelled(safety=SubmitSafety.FINDABLE, failures=[("before", Reason.PLATFORM_TIMEOUT)])
+    job = await run(ledger, platform)
+    assert (job.state, platform.made, platform.count("submit")) == (JobState.CANCELLED, 0, 1)
+    assert platform.count("find") == 3
+    assert "knows of no such job" in job.message
+
+
 async def test_a_dataset_that_is_gone_fails_the_job_with_its_name(ledger: Ledger) -> None:
     class Empty(NoShelf):
         async def resolve(self, uri: str) -> Path:
@@ -156,24 +179,127 @@ async def test_a_thousand_refusals_do_not_make_a_submission_ambiguous(ledger: Le
     assert (job.state, platform.made) == (JobState.QUEUED, 1)
 
 
-async def test_a_disk_that_is_full_for_a_moment_when_the_platform_accepts_fails_no_job(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("safety", SubmitSafety)
+@pytest.mark.parametrize("error", [StorageFull("the disk is full"), LedgerUnavailable("the server is gone")])
+async def test_a_ledger_that_cannot_be_written_for_a_while_when_the_platform_accepts_fails_no_job(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, safety: SubmitSafety, error: GatewayError
 ) -> None:
     await ledger.add(JOB)
-    platform = Renting(safety=SubmitSafety.KEYED)
+    platform = Renting(safety=safety)
     change = ledger.change
     failed: list[str] = []
 
-    async def full_once(job_id: str, apply: Callable[[Job], Step]) -> Job:
-        if platform.made and not failed:
+    async def full_twice(job_id: str, apply: Callable[[Job], Step]) -> Job:
+        if platform.made and len(failed) < 2:
             failed.append(job_id)
-            raise StorageFull("the ledger cannot be written")
+            raise error
         return await change(job_id, apply)
 
-    monkeypatch.setattr(ledger, "change", full_once)
+    monkeypatch.setattr(ledger, "change", full_twice)
     job = await run(ledger, platform)
-    assert failed
+    assert len(failed) == 2
     assert (job.state, job.platform_job_id, platform.made) == (JobState.QUEUED, "remote-1", 1)
+    assert platform.count("submit") == 1
+
+
+@pytest.mark.parametrize("reason", Reason)
+async def test_of_every_failure_it_is_known_whether_a_machine_may_have_been_rented(
+    ledger: Ledger, reason: Reason
+) -> None:
+    await ledger.add(JOB)
+    platform = Renting(failures=[("before", reason)])
+    job = await run(ledger, platform)
+    if reason in AMBIGUOUS:
+        assert (job.reason, job.resource_state) == (JobReason.SUBMIT_AMBIGUOUS, ResourceState.UNKNOWN)
+        assert (platform.made, platform.count("submit")) == (0, 1)
+    elif reason in (Reason.RATE_LIMITED, Reason.OVERLOADED):
+        assert (job.state, platform.made) == (JobState.QUEUED, 1)
+    else:
+        assert (job.state, job.resource_state) == (JobState.FAILED, ResourceState.NONE)
+        assert job.reason not in (JobReason.SUBMIT_AMBIGUOUS, JobReason.UNSPECIFIED)
+
+
+async def test_a_platform_that_was_not_reached_at_all_is_called_again_even_where_nobody_can_tell(
+    ledger: Ledger,
+) -> None:
+    await ledger.add(JOB)
+    platform = Renting(failures=[("unsent", Reason.PLATFORM_UNAVAILABLE)] * 3)
+    job = await run(ledger, platform)
+    assert (job.state, platform.made, platform.count("submit")) == (JobState.QUEUED, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "why"),
+    [
+        ([Reason.QUOTA], JobReason.SUBMIT_AMBIGUOUS),
+        ([Reason.NO_CAPACITY], JobReason.SUBMIT_AMBIGUOUS),
+        ([Reason.INSUFFICIENT_CREDITS], JobReason.SUBMIT_AMBIGUOUS),
+        ([Reason.RATE_LIMITED, Reason.WRONG_STATE], JobReason.SUBMIT_AMBIGUOUS),
+        ([Reason.INVALID_CONFIG], JobReason.CONFIG_REJECTED),
+    ],
+)
+async def test_a_refusal_behind_a_lost_answer_does_not_say_that_no_machine_was_rented(
+    ledger: Ledger, refusals: list[Reason], why: JobReason
+) -> None:
+    await ledger.add(JOB)
+    failures = [("after", Reason.PLATFORM_TIMEOUT), *(("before", reason) for reason in refusals)]
+    job = await run(ledger, Renting(safety=SubmitSafety.KEYED, failures=failures))
+    assert (job.state, job.reason) == (JobState.FAILED, why)
+    if why is JobReason.SUBMIT_AMBIGUOUS:
+        assert job.resource_state is ResourceState.UNKNOWN
+        assert JOB.submission_token in job.message
+        assert "refused" in job.message
+
+
+async def test_a_platform_that_was_asked_in_vain_for_a_lost_submission_can_refuse_the_next_one(ledger: Ledger) -> None:
+    await ledger.add(JOB)
+    failures = [("before", Reason.PLATFORM_TIMEOUT), ("before", Reason.NO_CAPACITY)]
+    job = await run(ledger, Renting(safety=SubmitSafety.FINDABLE, failures=failures))
+    assert (job.reason, job.resource_state) == (JobReason.NO_CAPACITY, ResourceState.NONE)
+
+
+@pytest.mark.parametrize("safety", [SubmitSafety.KEYED, SubmitSafety.FINDABLE])
+async def test_credentials_that_fail_behind_a_lost_answer_are_told_and_the_job_is_followed_until_they_are_rotated(
+    ledger: Ledger, safety: SubmitSafety
+) -> None:
+    @dataclass
+    class Revoking(Renting):
+        rejections: int = 3
+
+        async def find(self, submission_token: str) -> str:
+            if self.rejections:
+                self.rejections -= 1
+                raise GatewayError("401", reason=Reason.CREDENTIALS_REJECTED)
+            return await super().find(submission_token)
+
+    await ledger.add(JOB)
+    platform = Revoking(safety=safety, failures=[("after", Reason.PLATFORM_TIMEOUT)])
+    if safety is SubmitSafety.KEYED:
+        platform.failures += [("before", Reason.CREDENTIALS_REJECTED)] * 3
+        platform.rejections = 0
+    rejected: list[tuple[str, str]] = []
+    job = await run(ledger, platform, rejected)
+    assert (job.state, job.platform_job_id, platform.made) == (JobState.QUEUED, "remote-1", 1)
+    assert [connection_id for connection_id, _ in rejected] == [JOB.connection_id] * 3
+
+
+async def test_a_submission_with_credentials_that_fail_is_told_of_its_connection(ledger: Ledger) -> None:
+    await ledger.add(JOB)
+    rejected: list[tuple[str, str]] = []
+    job = await run(ledger, Renting(failures=[("before", Reason.CREDENTIALS_REJECTED)]), rejected)
+    assert (job.reason, rejected) == (JobReason.AUTH_REVOKED, [(JOB.connection_id, "refused")])
+
+
+async def test_a_job_that_was_never_sent_is_cancelled_although_its_connector_is_down(ledger: Ledger) -> None:
+    class Down(Renting):
+        async def describe(self) -> Description:
+            raise ConnectorDown("the process does not run")
+
+    await ledger.add(JOB)
+    await ledger.change(JOB.id, lambda now: Step(replace(now, last_error="CONNECTOR_DOWN: the process does not run")))
+    await ledger.change(JOB.id, lambda now: states.request_cancel(now, JobReason.CANCELLED_BY_USER, "no"))
+    job = await run(ledger, Down())
+    assert (job.state, job.last_error) == (JobState.CANCELLED, "")
 
 
 async def test_what_is_wanted_of_one_job_hurries_no_other_that_waits(

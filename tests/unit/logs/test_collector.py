@@ -16,10 +16,13 @@ from gateway.jobs.model import JobState
 from gateway.logs import collector as module
 from gateway.logs.collector import Collector
 from gateway.logs.follower import Follower
+from gateway.logs.intake import prepare
+from gateway.logs.place import Place
 from gateway.logs.query import After, Since, Tail, compile_filter
 from gateway.logs.store import Ending, JobLog, LogStore
-from gateway.logs.wire import LogFilter, LogLine, encode, lines
+from gateway.logs.wire import LogFilter, LogLine, lines
 from gateway.plugins.model import Description, LogSource
+from gateway.redaction import Redactor
 from tests.support.clocks import NOON, FakeClock
 from tests.support.log_source import LoggingPlatform, OnePlatform
 from tests.unit.jobs.test_states import JOB
@@ -60,14 +63,19 @@ async def collect(platform: LoggingPlatform, log: JobLog, secrets: list[str] | N
         await reader.run()
 
 
-async def texts(log: JobLog, after_seq: int = 0) -> list[tuple[int, str]]:
-    async def unknown() -> Ending | None:
-        return None
+async def unknown() -> Ending | None:
+    return None
 
-    found = []
+
+async def stored(log: JobLog, after_seq: int = 0) -> list[LogLine]:
+    found: list[LogLine] = []
     async for part in Follower(log, After(after_seq), None, unknown).read():
-        found += [(line.seq, line.text) for line in lines(part.data)]
+        found += lines(part.data)
     return found
+
+
+async def texts(log: JobLog, after_seq: int = 0) -> list[tuple[int, str]]:
+    return [(line.seq, line.text) for line in await stored(log, after_seq)]
 
 
 @settings(deadline=None, max_examples=60)
@@ -117,7 +125,7 @@ async def test_a_line_of_megabytes_is_cut_and_flagged(tmp_path: Path) -> None:
     platform = LoggingPlatform(lines=["é" * 1_000_000])
     with LogStore(tmp_path).open("job-1") as log:
         await collect(platform, log)
-        (line,) = lines(log.segment.read(0)[0])
+        (line,) = await stored(log)
         assert line.truncated
         assert len(line.text.encode()) <= 64 * 1024
 
@@ -127,9 +135,6 @@ async def test_followers_get_what_comes_later_and_the_end_in_words(tmp_path: Pat
         log.is_live = True
 
         async def follow(start: int) -> tuple[list[int], Ending | None]:
-            async def unknown() -> Ending | None:
-                return None
-
             seqs: list[int] = []
             async for part in Follower(log, After(start), None, unknown).follow():
                 seqs += [line.seq for line in lines(part.data)]
@@ -147,9 +152,6 @@ async def test_followers_get_what_comes_later_and_the_end_in_words(tmp_path: Pat
 
 
 async def test_a_filter_leaves_lines_out_and_the_cursor_counts_them_all_the_same(tmp_path: Path) -> None:
-    async def unknown() -> Ending | None:
-        return None
-
     with LogStore(tmp_path).open("job-1") as log:
         await collect(LoggingPlatform(lines=["loss 1", "noise", "loss 2", "noise"]), log)
         wanted = compile_filter(LogFilter(regex="^loss [0-9]$"))
@@ -183,9 +185,10 @@ async def test_since_passes_lines_with_times_that_no_calendar_has(tmp_path: Path
         early.time.FromDatetime(NOON - timedelta(hours=1))
         broken.time.seconds = -(10**15)
         late.time.FromDatetime(NOON)
-        log.segment.append([encode(line) for line in (early, broken, late)], "", 3)
-        assert await Since(NOON).after_seq(log.segment) == 2
-        assert await Since(NOON + timedelta(days=1)).after_seq(log.segment) == 3
+        prepared = prepare([early, broken, late], first_seq=1, redact=Redactor(), now=NOON)
+        log.segments.append(prepared.encoded, Place(source_lines=3), latest=prepared.latest)
+        assert await Since(NOON).after_seq(log.segments) == 2
+        assert await Since(NOON + timedelta(days=1)).after_seq(log.segments) == 3
 
 
 async def test_an_ending_that_a_power_cut_left_empty_is_taken_from_the_ledger(tmp_path: Path) -> None:

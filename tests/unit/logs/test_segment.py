@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from gateway.errors import StorageFull
 from gateway.logs.intake import prepare
+from gateway.logs.place import Place
 from gateway.logs.segment import READ_BYTES, Segment
 from gateway.logs.wire import LogLine, lines
+from gateway.redaction import Redactor
 from tests.support.clocks import NOON
 
 pytestmark = pytest.mark.unit
@@ -24,14 +26,11 @@ pytestmark = pytest.mark.unit
 texts = st.lists(st.lists(st.text(max_size=300), min_size=1, max_size=20), max_size=12)
 
 
-def unchanged(text: str) -> str:
-    return text
-
-
 def append(segment: Segment, batch: list[str], cursor: str = "") -> None:
     first = segment.mark.last_seq + 1
-    encoded = prepare((LogLine(text=text) for text in batch), first_seq=first, redact=unchanged, now=NOON)
-    segment.append(list(encoded), cursor, segment.mark.source_lines + len(batch))
+    prepared = prepare([LogLine(text=text) for text in batch], first_seq=first, redact=Redactor(), now=NOON)
+    place = Place(cursor=cursor, source_lines=segment.mark.place.source_lines + len(batch))
+    segment.append(prepared.encoded, place, latest=prepared.latest)
 
 
 def read_all(segment: Segment, after_seq: int = 0) -> list[tuple[int, str]]:

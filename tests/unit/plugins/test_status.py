@@ -14,11 +14,13 @@ from gateway.plugins.status import to_gateway_error
 pytestmark = pytest.mark.unit
 
 
-def failed(code: grpc.StatusCode, reason: str = "", domain: str = "peftstudio") -> grpc.aio.AioRpcError:
+def failed(
+    code: grpc.StatusCode, reason: str = "", domain: str = "peftstudio", **metadata: str
+) -> grpc.aio.AioRpcError:
     trailing = grpc.aio.Metadata()
     if reason:
         detail = AnyMessage()
-        detail.Pack(ErrorInfo(domain=domain, reason=reason))
+        detail.Pack(ErrorInfo(domain=domain, reason=reason, metadata=metadata))
         status = Status(code=code.value[0], message="why", details=[detail])
         trailing = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details="why")
@@ -28,6 +30,22 @@ def test_details_with_the_token_give_the_connectors_reason() -> None:
     error = to_gateway_error(failed(grpc.StatusCode.UNAVAILABLE, "PLATFORM_UNAVAILABLE"), "c", "M", is_proven=True)
     assert isinstance(error, RemoteError)
     assert (error.reason, error.message) == (Reason.PLATFORM_UNAVAILABLE, "why")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told", "is_unsent"),
+    [
+        ("PLATFORM_UNAVAILABLE", {"unsent": "true"}, True),
+        ("PLATFORM_UNAVAILABLE", {}, False),
+        # A deadline that passed says nothing of what was sent before, whatever a connector claims.
+        ("PLATFORM_TIMEOUT", {"unsent": "true"}, False),
+    ],
+)
+def test_a_connector_can_say_that_it_did_not_reach_its_platform(
+    reason: str, told: dict[str, str], *, is_unsent: bool
+) -> None:
+    error = failed(grpc.StatusCode.UNAVAILABLE, reason, **told)
+    assert to_gateway_error(error, "c", "M", is_proven=True).is_unsent is is_unsent
 
 
 def test_details_without_the_token_are_a_strangers() -> None:

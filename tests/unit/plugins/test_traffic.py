@@ -182,6 +182,18 @@ async def test_what_fails_together_is_one_failure_and_an_answer_of_any_kind_is_n
     assert traffic.breaker.words == ""
 
 
+async def test_a_platform_that_refuses_connections_is_left_alone_like_any_that_fails() -> None:
+    def refused() -> GatewayError:
+        error = RemoteError("refused", reason=Reason.PLATFORM_UNAVAILABLE)
+        error.is_unsent = True
+        return error
+
+    clock = Ticking()
+    traffic = Traffic(clock=clock)
+    await fail(traffic, clock, error=refused)
+    assert traffic.breaker.words
+
+
 async def test_a_look_that_a_user_waits_for_goes_as_the_users() -> None:
     with asked_by_user():
         inner = await asyncio.create_task(priority_of(Priority.POLL))

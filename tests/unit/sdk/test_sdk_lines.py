@@ -46,3 +46,21 @@ def test_no_line_has_a_line_end_in_it_and_a_replay_gives_the_same(items: list[st
 @given(st.lists(st.text(alphabet="abc \n", max_size=6), max_size=12))
 def test_without_carriage_returns_every_character_arrives(items: list[str]) -> None:
     assert "".join(_lines(*items)) == "".join(items).replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("items", "is_torn"),
+    [
+        (["a\n", "b\n"], False),
+        (["a\n", "hal"], True),
+        (["a", "b"], False),
+        (["a\n", "b", "c"], False),
+        (["a\nb", "c"], False),
+        (["a\n", "50%\r"], True),
+    ],
+)
+def test_a_last_item_without_the_line_end_that_all_others_had_is_half_a_line(items: list[str], is_torn: bool) -> None:
+    folder = LineFolder()
+    for item in items:
+        folder.feed(item)
+    assert folder.is_torn == is_torn

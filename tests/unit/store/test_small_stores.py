@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,13 +15,6 @@ from gateway.store.uploads import UploadStore
 
 pytestmark = pytest.mark.unit
 NOW = datetime(2027, 1, 1, microsecond=1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "ledger.db")
-    yield opened
-    await opened.close()
 
 
 async def test_connections_come_back_as_they_were_kept(database: Database) -> None:
@@ -107,3 +98,22 @@ async def test_disabled_connectors_are_replaced_as_a_whole(database: Database) -
     assert await store.load() == {"b", "c"}
     await store.save(set())
     assert await store.load() == frozenset()
+
+
+async def test_datasets_are_listed_newest_first_in_pages_that_stay_right_while_more_come(database: Database) -> None:
+    store = UploadStore(database)
+
+    async def add(number: int) -> str:
+        # Two each came at the same time.
+        made = NOW + timedelta(seconds=number // 2)
+        await store.add_dataset(Dataset(sha256=f"{number:064x}", name="n", size=1, created_at=made))
+        return f"{number:064x}"
+
+    wanted = [await add(number) for number in (8, 9, 6, 7, 4, 5, 2, 3, 0, 1)]
+    seen: list[str] = []
+    token = ""
+    while token or not seen:
+        found, token = await store.datasets(PageRequest.parse(3, token))
+        seen += [dataset.sha256 for dataset in found]
+        await add(100 + len(seen))
+    assert seen == wanted

@@ -1,21 +1,36 @@
-"""How long calls may take."""
+"""How long calls may take, and how they fail."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2 as details
 
 from gateway.api import boundary
 from gateway.api.boundary import Boundary
+from gateway.api.status import CODES
+from gateway.errors import GatewayError, Reason
+from tests.support.sdk.rpc import failure
 
 pytestmark = pytest.mark.wire
 
 SERVICE = "peftstudio.gateway.v1.ArtifactsService"
+DETAILS: Mapping[Reason, Mapping[str, str]] = {
+    Reason.NOT_FOUND: {"resource_type": "job", "resource_name": "job-1"},
+    Reason.UNSUPPORTED: {"capability": "pause_job"},
+    Reason.CURSOR_EXPIRED: {"earliest": "17"},
+    Reason.BAD_OFFSET: {"committed_offset": "4096"},
+    Reason.CONNECTOR_BUG: {"error_id": "c0ffee00"},
+    Reason.ARTIFACT_CHANGED: {"etag": "v2"},
+}
+"""What goes with a reason in `ErrorInfo`."""
+
 Unary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 Sending: TypeAlias = "grpc.aio.StreamUnaryMultiCallable[bytes, bytes]"
 
@@ -63,3 +78,53 @@ async def test_moving_a_file_may_take_longer_than_any_other_call(
         committing: Unary = channel.unary_unary(f"/{SERVICE}/CommitUpload")
         assert await committing(b"done", timeout=10, metadata=metadata) == b"done"
     await server.stop(0)
+
+
+@pytest.mark.parametrize("reason", Reason)
+async def test_every_reason_reaches_a_client_with_its_code_and_what_goes_with_it(
+    tmp_path: Path, reason: Reason
+) -> None:
+    async def fail(request: bytes, context: object) -> bytes:
+        raise GatewayError("so it is", reason=reason, metadata=DETAILS.get(reason, {}))
+
+    server = grpc.aio.server(interceptors=[Boundary("secret")])
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Fail": grpc.unary_unary_rpc_method_handler(fail)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        failing: Unary = channel.unary_unary(f"/{SERVICE}/Fail")
+        failed = await failure(failing(b"", timeout=10, metadata=(("authorization", "Bearer secret"),)))
+    await server.stop(0)
+    assert (failed.code, failed.reason, failed.message) == (CODES[reason], reason.value, "so it is")
+    assert failed.info.domain == "peftstudio"
+    if reason in (Reason.RATE_LIMITED, Reason.PLATFORM_UNAVAILABLE, Reason.CONNECTOR_DOWN):
+        assert failed.get(details.RetryInfo).retry_delay.ToTimedelta() > timedelta(0)
+    if reason is Reason.NOT_FOUND:
+        assert failed.get(details.ResourceInfo).resource_name == "job-1"
+    if reason is Reason.QUOTA:
+        assert failed.get(details.QuotaFailure).violations[0].description == "so it is"
+    for key, value in DETAILS.get(reason, {}).items():
+        assert failed.info.metadata[key] == value
+
+
+async def test_a_bug_of_the_gateway_shows_an_id_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail(request: bytes, context: object) -> bytes:
+        raise KeyError("internal detail")
+
+    server = grpc.aio.server(interceptors=[Boundary("secret")])
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Fail": grpc.unary_unary_rpc_method_handler(fail)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        failing: Unary = channel.unary_unary(f"/{SERVICE}/Fail")
+        failed = await failure(failing(b"", timeout=10, metadata=(("authorization", "Bearer secret"),)))
+    await server.stop(0)
+    error_id = failed.info.metadata["error_id"]
+    assert (failed.code, failed.reason) == (grpc.StatusCode.INTERNAL, "GATEWAY_BUG")
+    assert error_id in failed.message
+    assert "internal detail" not in failed.message
+    assert error_id in capsys.readouterr().out

@@ -14,6 +14,7 @@ from peftstudio.job.v1.job_state_pb2 import (
     JOB_STATE_SUCCEEDED,
     JobState,
 )
+from peftstudio.job.v1.log_pb2 import LogGap
 from peftstudio.job.v1.metric_pb2 import Metric
 from tests.support.fake_gateway import FakeGateway
 from tests.wire.cli.conftest import Cli
@@ -173,6 +174,17 @@ def test_a_log_is_lines_in_a_pipe_and_json_lines_for_scripts(fake: FakeGateway, 
     assert cli("jobs", "logs", "j", "--tail", "1").out == "three\n"
     lines = [json.loads(line) for line in cli("jobs", "logs", "j", "--json").out.splitlines()]
     assert [line["seq"] for line in lines] == ["1", "2", "3"]
+
+
+def test_lines_that_are_missing_are_told_in_words_also_to_scripts(fake: FakeGateway, cli: Cli) -> None:
+    fake.state.add_job("j")
+    fake.state.add_lines("j", "one", "two", "three")
+    fake.state.gaps["j"] = LogGap(from_seq=1, to_seq=2, why="older lines were deleted")
+
+    assert cli("jobs", "logs", "j").out == "lines 1 to 2 are missing: older lines were deleted\nthree\n"
+    gap, line = (json.loads(line) for line in cli("jobs", "logs", "j", "--json").out.splitlines())
+    assert (gap["stream"], gap["text"]) == ("LOG_STREAM_SYSTEM", "lines 1 to 2 are missing: older lines were deleted")
+    assert line["text"] == "three"
 
 
 def test_metrics_are_points_in_a_pipe_and_one_message_as_json(fake: FakeGateway, cli: Cli) -> None:

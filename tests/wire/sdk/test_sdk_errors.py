@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import logging
+import socket
 from collections.abc import Callable
 
 import aiohttp
@@ -84,6 +85,9 @@ def _wrapped(inner: BaseException, outer: BaseException, explicit: bool = False)
         (lambda: _http(402), "FAILED_PRECONDITION", "INSUFFICIENT_CREDITS"),
         (lambda: _http(404), "NOT_FOUND", "NOT_FOUND"),
         (lambda: _http(422), "INVALID_ARGUMENT", "INVALID_CONFIG"),
+        (lambda: _http(409), "FAILED_PRECONDITION", "WRONG_STATE"),
+        (lambda: _http(418), "INVALID_ARGUMENT", "INVALID_CONFIG"),
+        (lambda: _http(408), "DEADLINE_EXCEEDED", "PLATFORM_TIMEOUT"),
         (lambda: _http(429), "RESOURCE_EXHAUSTED", "RATE_LIMITED"),
         (lambda: _http(503), "UNAVAILABLE", "PLATFORM_UNAVAILABLE"),
         (lambda: ExceptionGroup("g", [TimeoutError("late")]), "DEADLINE_EXCEEDED", "PLATFORM_TIMEOUT"),
@@ -101,6 +105,35 @@ async def test_an_exception_becomes_the_code_and_reason_of_the_table(raises: Rai
     assert (failed.code.name, failed.reason, failed.info.domain) == (code, reason, "peftstudio")
 
 
+def _connector_error() -> aiohttp.ClientConnectorError:
+    key = aiohttp.client_reqrep.ConnectionKey("x", 1, False, True, None, None, None)
+    return aiohttp.ClientConnectorError(key, ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
+
+
+@pytest.mark.parametrize(
+    ("raises", "is_unsent"),
+    [
+        (lambda: ConnectionRefusedError(errno.ECONNREFUSED, "refused"), True),
+        (lambda: socket.gaierror(socket.EAI_NONAME, "no such name"), True),
+        (_connector_error, True),
+        (lambda: _wrapped(_connector_error(), ConnectionError("Network: refused")), True),
+        (lambda: _wrapped(_connector_error(), RuntimeError("Submission failed")), True),
+        (lambda: ConnectionError("gone"), False),
+        (lambda: ConnectionResetError(errno.ECONNRESET, "reset"), False),
+        (lambda: aiohttp.ServerDisconnectedError(), False),
+        (lambda: _wrapped(aiohttp.ServerDisconnectedError(), ConnectionError("Network: gone")), False),
+        (lambda: _http(503), False),
+        (lambda: sdk.PlatformUnavailableError("503"), False),
+    ],
+)
+async def test_only_an_error_that_comes_before_a_connection_says_that_nothing_was_sent(
+    raises: Raise, *, is_unsent: bool
+) -> None:
+    failed = await _failed(raises)
+    assert failed.reason == "PLATFORM_UNAVAILABLE"
+    assert (failed.info.metadata["unsent"] == "true") is is_unsent
+
+
 async def test_a_rate_limit_says_when_to_come_back() -> None:
     failed = await _failed(lambda: sdk.RateLimitError("slow", retry_after=2.5))
     assert failed.get(RetryInfo).retry_delay.ToTimedelta().total_seconds() == 2.5
@@ -110,6 +143,16 @@ async def test_not_found_names_what_was_looked_for() -> None:
     failed = await _failed(lambda: sdk.NotFoundError(kind="job", name="j-1"))
     assert failed.message == "There is no job j-1."
     assert (failed.get(ResourceInfo).resource_type, failed.get(ResourceInfo).resource_name) == ("job", "j-1")
+
+
+async def test_an_answer_that_nobody_understands_has_an_id_in_the_details_and_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failed = await _failed(lambda: json.JSONDecodeError("no JSON", "<html>", 0))
+    error_id = failed.info.metadata["error_id"]
+    assert (failed.reason, len(error_id)) == ("BAD_UPSTREAM", 8)
+    record = next(record for record in caplog.records if error_id in record.getMessage())
+    assert record.exc_info
 
 
 async def test_a_bug_shows_an_id_to_the_client_and_its_traceback_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -53,6 +53,18 @@ async def test_a_replay_starts_at_the_first_line_whatever_was_read_before() -> N
     assert _texts(await _read(PlainConnector, request)) == ["first", "second"]
 
 
+async def test_a_log_that_gives_only_what_comes_is_declared_and_its_lines_have_no_numbers() -> None:
+    class Tail(PlainConnector):
+        log_source = "tail_only"
+
+    async with ConnectorHarness(Tail) as harness:
+        await harness.connect()
+        said = await harness.stub.Describe(pb.DescribeRequest(), timeout=SECONDS)
+        messages = [message async for message in harness.stub.StreamLogs(REQUEST, timeout=SECONDS)]
+    assert said.log_source == pb.LOG_SOURCE_TAIL_ONLY
+    assert [(line.seq, line.text) for message in messages for line in message.lines] == [(0, "first"), (0, "second")]
+
+
 async def test_a_log_that_stops_before_its_job_has_ended_is_a_cut() -> None:
     async def log() -> AsyncIterator[str]:
         yield "line"

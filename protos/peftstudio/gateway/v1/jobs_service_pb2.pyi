@@ -815,7 +815,7 @@ class StreamLogsRequest(_message.Message):
     job_id: _builtins.str
     """The job."""
     after_seq: _builtins.int
-    """Behind this line."""
+    """Behind this line. Where lines behind it are kept no longer, their gap comes first."""
     tail: _builtins.int
     """At the last so many lines."""
     from_end: _builtins.bool
@@ -865,7 +865,7 @@ class LogEnd(_message.Message):
     last_seq: _builtins.int
     """Last line of the log."""
     complete: _builtins.bool
-    """Whether the log has every line that the platform gave."""
+    """Whether the log was read to its end; gaps within it were told in their places."""
     def __init__(
         self,
         *,
@@ -902,7 +902,7 @@ class StreamLogsResponse(_message.Message):
 
     @_builtins.property
     def gap(self) -> _log_pb2.LogGap:
-        """A stretch that is missing."""
+        """A stretch that is missing in front of `lines`. It passes every filter."""
 
     @_builtins.property
     def end(self) -> Global___LogEnd:

@@ -186,9 +186,9 @@ class LogGap(_message.Message):
     TO_SEQ_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
     from_seq: _builtins.int
-    """First missing line."""
+    """First missing line; with `to_seq` 0 the line in front of which lines are missing."""
     to_seq: _builtins.int
-    """Last missing line."""
+    """Last missing line; 0 = what is missing was never numbered, and nobody knows how much it is."""
     why: _builtins.str
     """What happened, in words."""
     def __init__(

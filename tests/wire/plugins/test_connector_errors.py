@@ -1,0 +1,94 @@
+"""What a connector that is not of the SDK says when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2 as details
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from gateway.errors import GatewayError, Reason
+from gateway.plugins.channel import open_channel
+from gateway.plugins.client import ConnectorClient
+from gateway.plugins.handshake import Tokens
+from gateway.plugins.lines import LastLines
+from peftstudio.connector.v1 import connector_service_pb2 as pb
+from peftstudio.connector.v1 import connector_service_pb2_grpc as pb_grpc
+
+pytestmark = pytest.mark.wire
+
+KEY = "canary-5f1e2d"
+LIMIT = timedelta(seconds=10)
+
+
+class Careless(pb_grpc.ConnectorServiceServicer):
+    """Puts the credentials that it was given into all that it says."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._proof = (("x-connector-token", tokens.connector),)
+
+    async def Connect(
+        self, request: pb.ConnectRequest, context: grpc.aio.ServicerContext[pb.ConnectRequest, pb.ConnectResponse]
+    ) -> pb.ConnectResponse:
+        await context.send_initial_metadata(self._proof)
+        return pb.ConnectResponse()
+
+    async def GetPricing(
+        self,
+        request: pb.GetPricingRequest,
+        context: grpc.aio.ServicerContext[pb.GetPricingRequest, pb.GetPricingResponse],
+    ) -> pb.GetPricingResponse:
+        await context.send_initial_metadata(self._proof)
+        status = Status(code=grpc.StatusCode.NOT_FOUND.value[0], message=f"GET /?key={KEY} said 404")
+        for detail in (
+            details.ErrorInfo(domain="peftstudio", reason="NOT_FOUND", metadata={"url": f"/?key={KEY}"}),
+            details.ResourceInfo(resource_type="resource", resource_name=request.resource_id),
+            details.BadRequest(field_violations=[details.BadRequest.FieldViolation(field="key", description=KEY)]),
+        ):
+            packed = AnyMessage()
+            packed.Pack(detail)
+            status.details.append(packed)
+        await context.abort_with_status(rpc_status.to_status(status))
+        raise AssertionError
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[ConnectorClient]:
+    tokens = Tokens()
+    server = grpc.aio.server()
+    # The other methods answer UNIMPLEMENTED.
+    pb_grpc.add_ConnectorServiceServicer_to_server(Careless(tokens), server)  # type: ignore[abstract]
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    await server.start()
+    made = ConnectorClient("careless", 1, open_channel(tmp_path / "s"), tokens, LastLines(lambda stream, line: None))
+    yield made
+    await made.close()
+    await server.stop(0)
+
+
+async def refused(client: ConnectorClient) -> GatewayError:
+    request = pb.GetPricingRequest(connection_id="c1", resource_id="h100")
+    with pytest.raises(GatewayError) as error:
+        await client.call(lambda stub: stub.GetPricing, request, LIMIT)
+    return error.value
+
+
+async def test_no_error_of_a_connector_shows_the_credentials_that_it_was_given(client: ConnectorClient) -> None:
+    assert KEY in (await refused(client)).message
+    await client.connect("c1", {"api_key": KEY, "region": "eu"}, LIMIT)
+    error = await refused(client)
+    assert error.message == "GET /?key=[redacted] said 404"
+    assert KEY not in f"{error!r} {error} {error.violations} {error.metadata}"
+
+
+async def test_what_a_connector_says_that_there_is_none_of_is_named_to_the_client(client: ConnectorClient) -> None:
+    error = await refused(client)
+    assert error.reason is Reason.NOT_FOUND
+    named = error.metadata["resource_type"], error.metadata["resource_name"]
+    assert named == ("resource", "h100")
