@@ -1,66 +1,46 @@
-"""Print the table: `make bench`, or `make bench ARGS=--quick` for fewer rounds.
+"""Measure the gateway beside what it could be replaced by: `make bench`, `make bench ARGS='--quick --only P1,P3'`.
 
-Exits with 1 where a ratio misses its goal by more than the noise of this run.
+Prints one table. `--json FILE` keeps it, `--plots DIR` draws it, `--write` puts it into docs/benchmarks.md. Exits with
+1 where a goal is missed by more than the noise of this run.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import sys
-from dataclasses import asdict
+from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from tests.bench import report
+from tests.bench.groups import GROUPS, measure
 
-from tests.bench import connectors, ledger, streams
-from tests.bench.gateways import HARMS
-from tests.bench.measure import Row
+QUICK_ROUNDS = 3
+ROUNDS = 9
 
 
 def main() -> int:
     """Measure and print."""
+    arguments = _arguments()
+    wanted = arguments.only.split(",") if arguments.only else list(GROUPS)
+    run = asyncio.run(measure(wanted, QUICK_ROUNDS if arguments.quick else ROUNDS))
+    report.show(run)
+    if arguments.json:
+        arguments.json.write_text(report.as_json(run))
+    if arguments.plots:
+        report.draw(run, arguments.plots)
+    if arguments.write:
+        report.write_page(run)
+    return int(any(row.falls_short for row in run.rows))
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args()
-    rows = asyncio.run(measure(5 if arguments.quick else 15))
-    if arguments.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-    else:
-        show(rows)
-    return int(any(row.falls_short for row in rows))
-
-
-async def measure(rounds: int) -> list[Row]:
-    """Take all measurements, one after the other."""
-    return [
-        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone"),
-        await connectors.start_of_eight(rounds, connectors.LEAST, "one model and the contract"),
-        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone", is_cold=True),
-        await connectors.return_after_a_kill(rounds),
-        *[await connectors.neighbour(rounds, harmful) for harmful in HARMS],
-        *await ledger.many_jobs(rounds),
-        *await streams.log_lines(max(3, rounds // 3)),
-        *await streams.file_bytes(max(2, rounds // 5)),
-    ]
-
-
-def show(rows: list[Row]) -> None:
-    """Print the table."""
-    console = Console()
-    console.print(
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    )
-    table = Table("measure", "figure", "beside", "ratio", "goal", box=None)
-    for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f} ± {row.noise:.2f}"
-        goal = "" if row.goal is None else f"≤ {row.goal:g}"
-        table.add_row(row.measure, row.figure, row.base, f"[red]{ratio}[/]" if row.falls_short else ratio, goal)
-    console.print(table)
+    parser.add_argument("--only", metavar="P1,P2", help=f"some of {', '.join(GROUPS)}")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="keep the rows")
+    parser.add_argument("--plots", metavar="DIR", type=Path, help="draw the ratios as SVG")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from grpc import aio
 
@@ -55,10 +56,7 @@ async def single_calls(rounds: int) -> list[Row]:
 
 
 async def _measured(ways: dict[str, Call], clients: int, rounds: int) -> dict[str, list[Latency]]:
-    async def measure(call: Call) -> Latency:
-        return await latency(call, CALLS, clients)
-
-    return await in_turns_of({name: lambda call=call: measure(call) for name, call in ways.items()}, rounds)
+    return await in_turns_of({name: partial(latency, call, CALLS, clients) for name, call in ways.items()}, rounds)
 
 
 def _rows(

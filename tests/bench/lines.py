@@ -14,6 +14,7 @@ from grpc import aio
 
 from peftstudio.gateway.v1 import jobs_service_pb2 as jobs
 from tests.bench.gateways import connect, laboratories
+from tests.bench.load import raw_stream
 from tests.bench.measure import Row, in_turns_of, seconds
 from tests.bench.peers import line_server
 from tests.bench.peers.direct import Endpoint, Metadata
@@ -39,7 +40,9 @@ async def log_lines(rounds: int) -> list[Row]:
         await connect(stubs, "lab")
         metadata = (("authorization", f"Bearer {gateway.token}"),)
         channels = [
-            await stack.enter_async_context(aio.insecure_channel(str(gateway.endpoint["address"]), options=_own(number)))
+            await stack.enter_async_context(
+                aio.insecure_channel(str(gateway.endpoint["address"]), options=_own(number))
+            )
             for number in range(CHANNELS)
         ]
         stored = await submit(stubs, lines=SHARED_LINES)
@@ -127,7 +130,7 @@ async def _crowd(
 async def _drain(channel: aio.Channel, method: str, request: bytes, metadata: Metadata) -> None:
     """Read a stream to its end without decoding it: what a client does with the lines is not what is measured."""
     received = 0
-    async for message in channel.unary_stream(method)(request, metadata=metadata, timeout=120):
+    async for message in raw_stream(channel, method)(request, metadata=metadata, timeout=120):
         received += len(message)
     assert received
 

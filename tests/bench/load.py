@@ -6,10 +6,23 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import cast
+
+from grpc import aio
 
 from tests.bench.measure import percentile
 
 Call = Callable[[], Awaitable[object]]
+
+
+def raw_stream(channel: aio.Channel, method: str) -> aio.UnaryStreamMultiCallable[bytes, bytes]:
+    """Call a method without encoding or decoding anything."""
+    return cast("aio.UnaryStreamMultiCallable[bytes, bytes]", channel.unary_stream(method))
+
+
+def raw_call(channel: aio.Channel, method: str) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    """Call a method without encoding or decoding anything."""
+    return cast("aio.UnaryUnaryMultiCallable[bytes, bytes]", channel.unary_unary(method))
 
 
 @dataclass(frozen=True, slots=True)

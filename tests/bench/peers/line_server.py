@@ -1,4 +1,7 @@
-"""A connector's log without an SDK: lines made beforehand, so many a message. `line_server.py PORT LINES PER_MESSAGE`."""
+"""A connector's log without an SDK: lines made beforehand, so many a message.
+
+`line_server.py PORT LINES PER_MESSAGE`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class Lines(grpc.GenericRpcHandler):
             for first in range(1, lines + 1, per_message)
         ]
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Give the one handler."""
 
         async def stream(_: bytes, __: object) -> AsyncIterator[bytes]:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 import grpc
 from grpc import aio
 
+from tests.bench.load import raw_call, raw_stream
+
 STREAMS = ("/StreamLogs", "/FetchArtifact")
 
 
@@ -18,19 +20,19 @@ class Forward(grpc.GenericRpcHandler):
     def __init__(self, channel: aio.Channel) -> None:
         self._channel = channel
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Give a handler that hands the bytes on."""
         method, metadata = details.method, tuple(details.invocation_metadata)
         passed = tuple(pair for pair in metadata if pair[0] == "authorization")
         if method.endswith(STREAMS):
-            stream = self._channel.unary_stream(method)
+            stream = raw_stream(self._channel, method)
 
             async def many(request: bytes, _: object) -> AsyncIterator[bytes]:
                 async for message in stream(request, metadata=passed):
                     yield message
 
             return grpc.unary_stream_rpc_method_handler(many)
-        call = self._channel.unary_unary(method)
+        call = raw_call(self._channel, method)
 
         async def one(request: bytes, _: object) -> bytes:
             return await call(request, metadata=passed)
