@@ -113,7 +113,7 @@ class Tracker:
                 return
             except Exception as error:
                 # A bug of ours must not orphan a job that costs money: say so, and go on.
-                _tell("attendant failed", error, job_id=job_id)
+                _tell("attendant", error, job_id=job_id)
             await asyncio.sleep(AGAIN_SECONDS)
             self._attendants[job_id] = Attendant(job_id, self._around, self.poke)
 
@@ -123,16 +123,16 @@ class Tracker:
                 with only_own_cancellation(_stray):
                     await self._pollers[connection_id].run()
             except Exception as error:
-                _tell("poller failed", error, connection_id=connection_id)
+                _tell("poller", error, connection_id=connection_id)
             await asyncio.sleep(AGAIN_SECONDS)
 
 
-def _tell(what: str, error: Exception, **about: str) -> None:
+def _tell(who: str, error: Exception, **about: str) -> None:
     """Tell of a failure: with its traceback, unless the ledger cannot be used, which is no bug and has been told."""
     if _is_of_the_ledger(error):
-        log.warning(what, error="the ledger cannot be used", **about)
+        log.warning("work interrupted", who=who, error="the ledger cannot be used", **about)
     else:
-        log.error(what, exc_info=error, **about)
+        log.error("work failed", who=who, exc_info=error, **about)
 
 
 def _is_of_the_ledger(error: BaseException) -> bool:

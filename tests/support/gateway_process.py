@@ -65,12 +65,10 @@ class GatewayProcess:
     async def start(self) -> None:
         """Start it and wait until it announces itself."""
         command = [str(PEFTSTUDIO), "serve", "--port", "0", "--data-dir", str(self.data_dir), "--plugins", str(PLUGINS)]
-        # What a command line that ran within this process set for gRPC is not the operator's wish.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond, and the test waits for it anyway
                 [*command, *self.arguments],
-                env=environment,
+                env=operators_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -130,6 +128,11 @@ class GatewayProcess:
             return self.process is not None and self.endpoint["pid"] == self.process.pid
         except (FileNotFoundError, ValueError):
             return False
+
+
+def operators_environment() -> dict[str, str]:
+    """Give what an operator's shell would: a command line that ran within this process set things for gRPC."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
 
 
 @asynccontextmanager

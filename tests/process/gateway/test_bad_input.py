@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway_process import PEFTSTUDIO, GatewayProcess, gateway_process
+from tests.support.gateway_process import PEFTSTUDIO, GatewayProcess, gateway_process, operators_environment
 from tests.support.tiny_model import pair_rows, write_jsonl
 
 pytestmark = pytest.mark.process
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def peftstudio(gateway: GatewayProcess | Path, *arguments: str) -> tuple[int, str]:
     """Run a command and return its exit code and what it says on stderr."""
     data_dir = gateway.data_dir if isinstance(gateway, GatewayProcess) else gateway
-    environment = {**os.environ, "PEFTSTUDIO_DATA_DIR": str(data_dir)}
+    environment = {**operators_environment(), "PEFTSTUDIO_DATA_DIR": str(data_dir)}
     done = await asyncio.to_thread(
         subprocess.run,
         [str(PEFTSTUDIO), *arguments],

@@ -12,7 +12,12 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 
 from connector_sdk.testing import FakePlatform, fake_platform
-from peftstudio.gateway.v1 import artifacts_service_pb2, connections_service_pb2, jobs_service_pb2
+from peftstudio.gateway.v1 import (
+    artifacts_service_pb2,
+    connections_service_pb2,
+    connectors_service_pb2,
+    jobs_service_pb2,
+)
 from peftstudio.gateway.v1.connections_service_pb2 import Connection
 from peftstudio.gateway.v1.jobs_service_pb2 import Job, JobLimits
 from peftstudio.job.v1.artifact_pb2 import Artifact
@@ -153,3 +158,9 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
 async def bench(gateway: GatewayProcess) -> AsyncIterator[Bench]:
     async with platform_bench(gateway) as made:
         yield made
+
+
+async def connector_pid(bench: Bench, connector_id: str) -> int:
+    """Return the process that serves now."""
+    request = connectors_service_pb2.GetConnectorRequest(connector_id=connector_id)
+    return (await bench.stubs.connectors.GetConnector(request, timeout=30)).connector.pid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from peftstudio.job.v1.artifact_pb2 import Chunk
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, follow
 from tests.process.gateway.test_limits import peftstudio
-from tests.process.platform.conftest import CALL_SECONDS, ENDLESS, RENTAL, Bench, Options
+from tests.process.platform.conftest import CALL_SECONDS, ENDLESS, RENTAL, Bench, Options, connector_pid
 from tests.support.gateway_process import GatewayProcess, Stubs, gateway_process
 
 pytestmark = pytest.mark.process
@@ -190,13 +191,10 @@ async def assert_cli_is_clean(gateway: GatewayProcess, bench: Bench, job_id: str
         assert not shown_in(printed), command
 
 
-async def kill_connector(gateway: GatewayProcess, bench: Bench) -> None:
+async def kill_connector(bench: Bench) -> None:
     """Kill the connector while a job runs, and wait until another sees the job."""
     running = await bench.running(ENDLESS)
-    mine = [child for child in psutil.Process(gateway.pid).children(recursive=True) if "leaky" in str(child.cmdline())]
-    assert mine
-    for process in mine:
-        process.kill()
+    os.kill(await connector_pid(bench, "leaky-rental"), signal.SIGKILL)
     before = datetime.now(UTC)
 
     async def is_seen_again() -> bool:
@@ -222,7 +220,7 @@ async def test_a_credential_is_nowhere_to_be_found_whoever_shows_it(tmp_path: Pa
             job_id = await leaking_job(bench, CANARY)
             await upload(stubs, bench.connection_id)
             assert await platform.uploaded("adapter.bin")
-            await kill_connector(gateway, bench)
+            await kill_connector(bench)
             await assert_cli_is_clean(gateway, bench, job_id)
             names = assert_clean(gateway)
             assert "ledger.db-wal" in names

@@ -11,21 +11,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from connector_sdk import PlatformConnector
 from peftstudio.gateway.v1 import jobs_service_pb2
 from tests.process.gateway.conftest import eventually
-from tests.process.platform.conftest import Bench, platform_bench
-from tests.process.platform.test_log_streams import LINES, arrives, connector_pid
+from tests.process.platform.conftest import Bench, connector_pid, platform_bench
+from tests.process.platform.test_log_streams import LINES, arrives
 from tests.support.gateway_process import GatewayProcess
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        not hasattr(PlatformConnector, "log_source"),
-        reason="the gateway aligns replayed logs by count alone and stores no gaps yet",
-    ),
-]
+pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
 
 TALKING = {"lines": LINES, "seconds": 3}
 

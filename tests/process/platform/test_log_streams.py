@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from peftstudio.gateway.v1 import connectors_service_pb2
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, follow
-from tests.process.platform.conftest import Bench, platform_bench
+from tests.process.platform.conftest import Bench, connector_pid, platform_bench
 from tests.support.gateway_process import GatewayProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
@@ -40,11 +39,6 @@ async def arrives(bench: Bench, call: str, times: int) -> None:
         return len(await bench.platform.arrivals(call)) >= times  # type: ignore[arg-type]
 
     await eventually(is_asked)
-
-
-async def connector_pid(bench: Bench, connector_id: str) -> int:
-    request = connectors_service_pb2.GetConnectorRequest(connector_id=connector_id)
-    return (await bench.stubs.connectors.GetConnector(request, timeout=30)).connector.pid
 
 
 async def test_pages_that_repeat_and_skip_lines_and_fail_give_every_line_once(bench: Bench) -> None:
