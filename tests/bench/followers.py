@@ -30,7 +30,7 @@ async def many_followers(followers: int = FOLLOWERS) -> list[Row]:
         gateway, stubs = await stack.enter_async_context(laboratories([]))
         await connect(stubs, "lab")
         idle = await submit(stubs, hold=True, lines=1)
-        trickle = await submit(stubs, lines=100_000, pace=2)
+        trickle = await submit(stubs, lines=1_000, pace=0.2)
         metadata = (("authorization", f"Bearer {gateway.token}"),)
         address, rows = str(gateway.endpoint["address"]), []
         for what, job in (("idle", idle), ("trickling", trickle)):
