@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # gRPC's own default, so that any stock client works
+MAX_WAITING_CALLS = 100_000  # more than a machine has descriptors and memory for
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 0),
@@ -12,6 +13,9 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_ping_strikes", 2),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
+    # Calls that wait for their turn: of more than 1,000, the default, some hang for ever without an error.
+    ("grpc.server.max_pending_requests", MAX_WAITING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", MAX_WAITING_CALLS),
 )
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (

@@ -11,6 +11,9 @@ from gateway.api.servicers import Servicers
 from gateway.config import Settings
 from gateway.errors import InvalidRequest, WrongState
 
+MAX_WAITING_CALLS = 100_000
+"""More than a machine has descriptors and memory for."""
+
 OPTIONS = (
     # Without it two gateways share one port in silence, and each gets half of the calls.
     ("grpc.so_reuseport", 0),
@@ -20,6 +23,9 @@ OPTIONS = (
     ("grpc.http2.max_ping_strikes", 2),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_metadata_size", 16 * 1024),
+    # Calls that wait for their turn: of more than 1,000, the default, some hang for ever without an error.
+    ("grpc.server.max_pending_requests", MAX_WAITING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", MAX_WAITING_CALLS),
 )
 
 STOP_SECONDS = 2.0
