@@ -45,13 +45,10 @@ async def start_of_eight(rounds: int, program: str, what: str, *, is_cold: bool 
 
         async def ours() -> float:
             for name in EIGHT:
-                await stubs.connectors.DisableConnector(
-                    connectors.DisableConnectorRequest(connector_id=name), timeout=60
-                )
-                await stubs.connectors.EnableConnector(connectors.EnableConnectorRequest(connector_id=name), timeout=60)
+                await stop(stubs, name)
             if is_cold:
                 await asyncio.to_thread(_end_templates, gateway.pid)
-            return await seconds(asyncio.gather(*(_restart(stubs, name) for name in EIGHT)))
+            return await seconds(asyncio.gather(*(restart(stubs, name) for name in EIGHT)))
 
         async def bare() -> float:
             return await seconds(asyncio.gather(*(_run(program) for _ in EIGHT)))
@@ -77,7 +74,7 @@ async def return_after_a_kill(rounds: int) -> Row:
             os.kill(victim.pid, signal.SIGKILL)
             taken.append(await seconds(_newer(stubs, "lab", victim.generation)))
             # A later death counts as another one only after a while; a restart forgets them.
-            await _restart(stubs, "lab")
+            await restart(stubs, "lab")
     return Row("a killed connector serves again", f"{statistics.median(taken):.2f} s")
 
 
@@ -128,7 +125,8 @@ async def _at_work(stubs: Stubs, harmful: str) -> AsyncIterator[None]:
         await asyncio.gather(keeping, return_exceptions=True)
 
 
-async def _restart(stubs: Stubs, name: str) -> None:
+async def restart(stubs: Stubs, name: str) -> None:
+    """Start a connector anew."""
     await stubs.connectors.RestartConnector(connectors.RestartConnectorRequest(connector_id=name), timeout=60)
 
 
@@ -139,7 +137,8 @@ def _end_templates(gateway_pid: int) -> None:
     psutil.wait_procs(found)
 
 
-async def _stop(stubs: Stubs, name: str) -> None:
+async def stop(stubs: Stubs, name: str) -> None:
+    """End a connector, which stays usable."""
     await stubs.connectors.DisableConnector(connectors.DisableConnectorRequest(connector_id=name), timeout=60)
     await stubs.connectors.EnableConnector(connectors.EnableConnectorRequest(connector_id=name), timeout=60)
 

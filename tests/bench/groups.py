@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tests.bench import calls, connectors, files, followers, ledger, lines, rest, submits
+from tests.bench import calls, connectors, files, followers, growth, ledger, lines, rest, submits
 from tests.bench.gateways import HARMS
 from tests.bench.measure import Row
 
@@ -52,6 +52,7 @@ GROUPS: dict[str, tuple[str, Group]] = {
     "P10": ("submissions", submits.submissions),
     "P11": ("at rest", rest.at_rest),
     "P12": ("neighbours", _neighbours),
+    "P13": ("growth", growth.growth),
 }
 """Each with what it is about; P2 and P6 are measured with P1, P4 with P3."""
 

@@ -34,6 +34,8 @@ class Row:
     """The figure as a number, where it has a goal of its own."""
     least: float | None = None
     most: float | None = None
+    costs: tuple[tuple[int, float], ...] = ()
+    """Of measurements in several sizes: what each cost, in seconds."""
     group: str = ""
     """Under which name docs/benchmarks.md has it."""
 

@@ -15,8 +15,15 @@ from matplotlib import pyplot as plt  # noqa: E402 - behind the choice of the ba
 
 
 def main(source: str, folder: str) -> None:
-    """Draw all rows that have a ratio and a goal."""
-    rows = [row for row in json.loads(Path(source).read_text())["rows"] if row["ratio"] and row["goal"]]
+    """Draw the rows that have a ratio and a goal, and those that were measured in several sizes."""
+    rows = json.loads(Path(source).read_text())["rows"]
+    if found := [row for row in rows if row["ratio"] and row["goal"]]:
+        _draw_goals(found, Path(folder) / "goals.svg")
+    if found := [row for row in rows if row["costs"]]:
+        _draw_growth(found, Path(folder) / "growth.svg")
+
+
+def _draw_goals(rows: list[dict[str, object]], path: Path) -> None:
     labels = [f"{row['group']} {row['measure']}" for row in rows]
     reached = [_reached(row) for row in rows]
     figure, axes = plt.subplots(figsize=(10, 0.4 * len(rows) + 1.5))
@@ -26,7 +33,20 @@ def main(source: str, folder: str) -> None:
     axes.set_xlabel("how far the goal was reached (1 = just; more is better)")
     axes.invert_yaxis()
     figure.tight_layout()
-    figure.savefig(Path(folder) / "goals.svg", metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _draw_growth(rows: list[dict[str, object]], path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(8, 5))
+    for row in rows:
+        sizes, costs = zip(*row["costs"], strict=True)
+        axes.loglog(sizes, costs, marker="o", label=row["measure"])
+    axes.set_xlabel("how many")
+    axes.set_ylabel("seconds")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
 
 
 def _reached(row: dict[str, float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench.growth import exponent
 from tests.bench.measure import Row, in_turns_of
 
 pytestmark = pytest.mark.unit
@@ -52,3 +53,8 @@ async def test_ways_are_taken_in_turns_each_first_in_its_turn() -> None:
     found = await in_turns_of({"a": lambda: way("a"), "b": lambda: way("b")}, 2)
     assert "".join(seen) == "ab" + "ab" + "ba"
     assert {name: len(values) for name, values in found.items()} == {"a": 2, "b": 2}
+
+
+def test_what_costs_twice_as_much_for_twice_as_many_has_the_exponent_one() -> None:
+    assert exponent({1: 5.0, 10: 7.0, 20: 14.0}) == pytest.approx(1.0)
+    assert exponent({1: 1.0, 10: 1.0, 100: 100.0}) == pytest.approx(2.0)
