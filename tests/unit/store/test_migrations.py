@@ -134,11 +134,6 @@ def _described(connection: Connection) -> dict[str, list[str]]:
         uniques = sorted(str(one["column_names"]) for one in seen.get_unique_constraints(name))
         key = seen.get_pk_constraint(name)["constrained_columns"]
         described[name] = [*map(str, parts), *indexes, *uniques, str(key)]
-            *map(str, parts),
-            *indexes,
-            *uniques,
-            str(seen.get_pk_constraint(name)["constrained_columns"]),
-        ]
     return described
 
 
