@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 PAUSE_SECONDS = 0.5
@@ -58,7 +59,7 @@ def _look(places: Sequence[Path]) -> dict[str, _Mark]:
         if os.path.isdir(place):
             _look_below(place, seen)
         else:
-            _note(place, lambda place=place: os.stat(place), seen)
+            _note(place, partial(os.stat, place), seen)
     return seen
 
 
