@@ -85,4 +85,6 @@ class Accounts:
         async def note(words: str) -> None:
             await self._note_unreachable(connection_id, words)
 
-        return self._traffic.setdefault(connection_id, Traffic(note))
+        if connection_id not in self._traffic:
+            self._traffic[connection_id] = Traffic(note)
+        return self._traffic[connection_id]

@@ -62,8 +62,6 @@ from gateway.store.connections import ConnectionStore
 from gateway.store.connectors import DisabledConnectors
 from gateway.store.database import Database
 from gateway.store.jobs import JobStore
-from gateway.store.ledger_url import LedgerUrl
-from gateway.store.postgresql import PostgreSQL
 from gateway.store.sqlite import SQLite
 from gateway.store.uploads import UploadStore
 
@@ -126,6 +124,10 @@ async def _ledger_database(settings: Settings, stack: AsyncExitStack) -> Databas
     if settings.ledger is None:
         database = await Database.open(SQLite(settings.data_dir / "ledger.db"))
     else:
+        # Whoever keeps the ledger in a file needs neither.
+        from gateway.store.ledger_url import LedgerUrl
+        from gateway.store.postgresql import PostgreSQL
+
         database = await Database.open(PostgreSQL(LedgerUrl.parse(settings.ledger.get_secret_value())))
     stack.push_async_callback(database.close)
     stack.push_async_callback(_ended, asyncio.create_task(database.keep()))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 
-async def unbroken(work: Coroutine[object, object, Result]) -> Result:
+async def unbroken(work: Awaitable[Result]) -> Result:
     """Do some short work to its end even where whoever waits for it is cancelled meanwhile, and is so only then."""
-    task = asyncio.create_task(work)
+    task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -50,6 +50,8 @@ class Boundary(aio.ServerInterceptor):
 
     def __init__(self, token: str) -> None:
         self._authorization = f"Bearer {token}".encode()
+        self._wrapped: dict[tuple[str, bool], tuple[Handler, Handler]] = {}
+        """The handlers of the methods that were called, each as it is and as it is guarded."""
 
     async def intercept_service(  # type: ignore[override]  # the stub is generic over types that only handlers know
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -60,7 +62,11 @@ class Boundary(aio.ServerInterceptor):
             return None
         method = handler_call_details.method
         is_allowed = method.startswith(HEALTH) or self._has_token(handler_call_details)
-        return _wrap(handler, method, is_allowed=is_allowed)
+        known, wrapped = self._wrapped.get((method, is_allowed), (None, None))
+        if wrapped is None or known is not handler:
+            wrapped = _wrap(handler, method, is_allowed=is_allowed)
+            self._wrapped[method, is_allowed] = handler, wrapped
+        return wrapped
 
     def _has_token(self, call: grpc.HandlerCallDetails) -> bool:
         given = next((value for key, value in call.invocation_metadata or () if key == "authorization"), b"")

@@ -53,8 +53,11 @@ class Records:
         for artifact_id, error in listing.refused.items():
             _log.warning("file refused", extra={"job_id": job.id, "artifact_id": artifact_id, "why": error.message})
         async with self._lock:
-            remembered = [await self._checked(artifact) for artifact in await self._store.list(job.id)]
-            await self._store.replace(job.id, listing.merged(remembered, is_final=job.state.is_terminal))
+            stored = await self._store.list(job.id)
+            remembered = [await self._checked(artifact) for artifact in stored]
+            merged = listing.merged(remembered, is_final=job.state.is_terminal)
+            if list(merged) != stored:
+                await self._store.replace(job.id, merged)
         return listing
 
     async def find(self, job: Job, artifact_id: str) -> Artifact:

@@ -26,6 +26,9 @@ ANSWER_TIME = timedelta(seconds=10)
 CLOSE_TIME = timedelta(seconds=5)
 """How long a process may take to forget a connection; the gateway forgets it anyway."""
 
+VERIFIED_TIME = timedelta(seconds=5)
+"""Age at which the time of the last check is kept anew: each is a write that the disk must have for good."""
+
 _REFUSALS = frozenset({Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN})
 
 Answer = TypeVar("Answer")
@@ -211,7 +214,9 @@ class Connections:
             message="",
             verified_at=self._clock.now(),
         )
-        await self._store.save(accepted)
+        is_news = replace(accepted, verified_at=connection.verified_at) != connection
+        if is_news or connection.verified_at is None or self._clock.now() - connection.verified_at >= VERIFIED_TIME:
+            await self._store.save(accepted)
         return accepted
 
     async def _close(self, connection: Connection) -> None:

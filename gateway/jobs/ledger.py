@@ -11,10 +11,10 @@ from dataclasses import replace
 from gateway.broadcast import Broadcast
 from gateway.clock import Clock
 from gateway.errors import NotFound
+from gateway.jobs.commits import Commits
 from gateway.jobs.model import Job, JobEvent, JobFilter, Metric
 from gateway.jobs.states import Step
-from gateway.store.jobs import Change, JobStore
-from gateway.unbroken import unbroken
+from gateway.store.jobs import Change, JobStore, Record
 
 WATCH_BEAT_SECONDS = 15.0
 """Longest silence on a watch."""
@@ -66,17 +66,17 @@ class Ledger:
         self._clock = clock
         self._open: dict[str, Job] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._writing = asyncio.Lock()
-        """Held while a change is numbered, stored and told: whoever goes on behind a number must miss none below it."""
+        self._commits = Commits(store, self._publish)
         self._event_seqs: dict[str, int] = {}
         self._last_words: dict[str, tuple[str, str]] = {}
         """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
+        self._events: dict[str, dict[str, JobEvent]] = {}
+        """The newest event of each kind, of open jobs that this gateway took on itself: it knows all that they had."""
         self._watchers: set[Watcher] = set()
         self.identity = ""
         """What tells this ledger's jobs from another gateway's; known once it is loaded."""
         self.turns = Broadcast()
         """Told whenever a job ended at its platform, or something else is wanted of one: others may have their turn."""
-        self._change = 0
         self._published = 0
 
     @property
@@ -87,7 +87,7 @@ class Ledger:
     async def load(self) -> list[Job]:
         """Read the jobs that have not ended, or whose log has not; the first call of every start."""
         self.identity = await self._store.identity()
-        self._change = self._published = await self._store.last_change()
+        self._commits.number = self._published = await self._store.last_change()
         left = await self._store.open_jobs()
         self._open = {job.id: job for job in left if not job.state.is_terminal}
         return left
@@ -110,19 +110,15 @@ class Ledger:
 
     async def add(self, job: Job) -> None:
         """Store a new job."""
-        event = await self._event(job, "submitted", "the job was accepted")
-        async with self._writing:
-            change = self._next(job)
-            await self._store.insert(change, event)
-            self._publish(change)
+        await self._commits.keep(job, self._event(job, 1, "submitted", "the job was accepted"), is_new=True)
 
     async def adopt(self, job_id: str) -> bool:
         """Take up a job whose `add` failed, if the database took it after all."""
-        job = await self._store.settled(job_id)
-        if job is not None:
-            async with self._writing:
-                self._publish(self._next(job))
-        return job is not None
+        async with self._locks[job_id]:
+            job = await self._store.settled(job_id)
+            if job is not None:
+                await self._commits.keep(job, None)
+            return job is not None
 
     async def change(self, job_id: str, apply: Callable[[Job], Step]) -> Job:
         """Change a job by a pure function of what it is; nothing else changes it meanwhile.
@@ -139,9 +135,13 @@ class Ledger:
                 # A look that found nothing new is not worth a write, nor telling.
                 return self._refresh(step.job)
             job = replace(step.job, revision=old.revision + 1, updated_at=self._clock.now())
-            event = await self._event(job, step.kind, step.message) if step.kind else None
-            # Memory must never differ from the database because a client hung up between the two.
-            await unbroken(self._keep(job, event))
+            event = self._event(job, await self._next_seq(job_id), step.kind, step.message) if step.kind else None
+            try:
+                await self._commits.keep(job, event)
+            except BaseException:
+                # The database may have the event all the same.
+                self._events.pop(job_id, None)
+                raise
             return job
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
@@ -166,6 +166,8 @@ class Ledger:
 
     async def last_event(self, job_id: str, kinds: Collection[str]) -> JobEvent | None:
         """Return a job's newest event of these kinds."""
+        if (known := self._events.get(job_id)) is not None:
+            return max((known[kind] for kind in kinds if kind in known), key=lambda event: event.seq, default=None)
         return await self._store.last_event(job_id, kinds)
 
     async def events(self, job_id: str, after_seq: int, limit: int) -> list[JobEvent]:
@@ -227,40 +229,41 @@ class Ledger:
         elif found := [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]:
             yield found
 
-    async def _keep(self, job: Job, event: JobEvent | None) -> None:
-        async with self._writing:
-            change = self._next(job)
-            await self._store.update(change, event)
-            if event is not None:
-                self._last_words[event.job_id] = event.kind, event.message
-            self._publish(change)
+    def _remember(self, record: Record) -> None:
+        job_id, event = record.change.job.id, record.event
+        if record.is_new:
+            self._events[job_id] = {}
+        if event is None:
+            return
+        self._event_seqs.setdefault(job_id, event.seq)
+        self._last_words[job_id] = event.kind, event.message
+        if job_id in self._events:
+            self._events[job_id][event.kind] = event
 
     def _refresh(self, job: Job) -> Job:
         if job.id in self._open:
             self._open[job.id] = job
         return job
 
-    def _next(self, job: Job) -> Change:
-        self._change += 1
-        return Change(job, self._change)
-
-    def _publish(self, change: Change) -> None:
-        job = change.job
+    def _publish(self, record: Record) -> None:
+        change, job = record.change, record.change.job
         if job.state.is_terminal:
-            self._open.pop(job.id, None)
-            self._locks.pop(job.id, None)
-            self._event_seqs.pop(job.id, None)
-            self._last_words.pop(job.id, None)
+            for of_jobs in (self._open, self._locks, self._event_seqs, self._last_words, self._events):
+                of_jobs.pop(job.id, None)
         else:
             self._open[job.id] = job
+            self._remember(record)
         self._published = change.number
         if job.state.is_terminal or job.is_let_go:
             self.turns.notify()
         for watcher in self._watchers:
             watcher.offer(change)
 
-    async def _event(self, job: Job, kind: str, message: str) -> JobEvent:
-        if job.id not in self._event_seqs:
-            self._event_seqs[job.id] = await self._store.last_event_seq(job.id)
-        self._event_seqs[job.id] = seq = self._event_seqs[job.id] + 1
+    async def _next_seq(self, job_id: str) -> int:
+        if job_id not in self._event_seqs:
+            self._event_seqs[job_id] = await self._store.last_event_seq(job_id)
+        self._event_seqs[job_id] += 1
+        return self._event_seqs[job_id]
+
+    def _event(self, job: Job, seq: int, kind: str, message: str) -> JobEvent:
         return JobEvent(job_id=job.id, seq=seq, time=self._clock.now(), kind=kind, state=job.state, message=message)

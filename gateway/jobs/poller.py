@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 
@@ -43,6 +44,8 @@ LIST = "list_jobs"
 
 GROWTH = 1.5
 """How fast the time between two looks grows while nothing changes."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
 
@@ -149,24 +152,35 @@ class Poller:
         except GatewayError as error:
             await self._note_failure(jobs, error)
             return False
-        changes = [await self._apply(job, seen.get(job.platform_job_id)) for job in jobs]
-        slots = asyncio.Semaphore(PARALLEL_METRICS)
-        async with asyncio.TaskGroup() as tasks:
-            for job in jobs:
-                if isinstance(found := seen.get(job.platform_job_id), Observation):
-                    tasks.create_task(self._collect(job, found, platform, slots))
+        answers = [(job, seen.get(job.platform_job_id)) for job in jobs]
+        found = [(job, answer) for job, answer in answers if isinstance(answer, Observation)]
+        # All at once, so that what has changed is stored together.
+        changes = await _all(self._apply(job, one) for job, one in found)
+        for job, answer in answers:
+            if not isinstance(answer, Observation):
+                changes.append(await self._miss(job, answer))
+        if await self._gives_metrics(platform):
+            slots = asyncio.Semaphore(PARALLEL_METRICS)
+            async with asyncio.TaskGroup() as tasks:
+                for job, one in found:
+                    tasks.create_task(self._collect(job, one, platform, slots))
+        else:
+            for job, one in found:
+                self._tell_end(job, one)
         return any(changes)
 
     def _jobs(self) -> list[Job]:
         return [job for job in self._ledger.open_jobs(self._connection_id) if job.platform_job_id]
 
-    async def _apply(self, job: Job, seen: Observation | Exception | None) -> bool:
-        if isinstance(seen, GatewayError):
-            await self._note_failure([job], seen)
-            return await self._is_lost(job, seen)
+    async def _miss(self, job: Job, why: Exception | None) -> bool:
+        if isinstance(why, GatewayError):
+            await self._note_failure([job], why)
+            return await self._is_lost(job, why)
         self._denied.pop(job.id, None)
-        if not isinstance(seen, Observation):
-            return False
+        return False
+
+    async def _apply(self, job: Job, seen: Observation) -> bool:
+        self._denied.pop(job.id, None)
         if _is_end(seen):
             return True
         after = await self._ledger.change(job.id, lambda now: states.observe(now, seen, self._clock.now()))
@@ -198,19 +212,27 @@ class Poller:
             return True
         return any(job.platform_job_id == known or job.submission_token == token for known, token in ids)
 
+    async def _gives_metrics(self, platform: Platform) -> bool:
+        try:
+            return METRICS in (await platform.describe()).capabilities
+        except GatewayError as error:
+            log.info("metrics not read", connection_id=self._connection_id, reason=error.reason, error=error.message)
+            return False
+
+    def _tell_end(self, job: Job, seen: Observation) -> None:
+        if _is_end(seen):
+            self._on_ended(job, seen)
+
     async def _collect(self, job: Job, seen: Observation, platform: Platform, slots: asyncio.Semaphore) -> None:
         """Read what a job measured; its end is told only then, so that nothing is missing behind it."""
         try:
             async with slots:
                 await self._collect_metrics(job, platform)
         finally:
-            if _is_end(seen):
-                self._on_ended(job, seen)
+            self._tell_end(job, seen)
 
     async def _collect_metrics(self, job: Job, platform: Platform) -> None:
         try:
-            if METRICS not in (await platform.describe()).capabilities:
-                return
             points, cursor = await platform.metrics(job.platform_job_id, job.metrics_cursor)
             await self._keep_metrics(job, points, cursor)
         except GatewayError as error:
@@ -231,8 +253,7 @@ class Poller:
         text = f"{error.reason}: {error.message}"
         if error.reason is Reason.CREDENTIALS_REJECTED:
             await self._on_rejected(self._connection_id, error.message)
-        for job in jobs:
-            await self._ledger.change(job.id, lambda now: Step(replace(now, last_error=text)))
+        await _all(self._ledger.change(job.id, lambda now: Step(replace(now, last_error=text))) for job in jobs)
 
     async def _shortest(self) -> float:
         try:
@@ -252,6 +273,14 @@ class Poller:
             return
         self._poked.clear()
         self._interval = 0.0
+
+
+async def _all(works: Iterable[Awaitable[Result]]) -> list[Result]:
+    """Do all of it, whichever fails, and raise the first failure then."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    if failure := next((result for result in results if isinstance(result, BaseException)), None):
+        raise failure
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _is_end(seen: Observation) -> bool:

@@ -22,6 +22,8 @@ from gateway.logs.wire import frames, is_line
 READ_BYTES = 32 * 1024
 """Bytes per message to a follower, as the contract says; a single line may be longer."""
 
+_CLOSED = -1
+
 
 def index_path(folder: Path, base: int) -> Path:
     """Name the index of the segment behind a line."""
@@ -37,26 +39,24 @@ class Segment:
     """Append lines to one segment, and read runs of whole lines from anywhere in it."""
 
     def __init__(self, folder: Path, base: int = 0) -> None:
-        """Open the segment behind the line `base`; the first one is made where it is not there.
+        """Open the segment behind the line `base`; one that is not there is made by what is appended first.
 
         Raises:
             StorageFull: The folder cannot be written.
 
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lines = os.open(lines_path(folder, base), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._index = os.open(index_path(folder, base), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageFull(f"the log folder {folder} cannot be written: {error.strerror}") from error
+        self._folder = folder
+        self._lines = self._index = _CLOSED
         self.base = base
         self._mark = Mark(last_seq=base)
         # Where a message to a follower may end: bytes, the seq of the last line before, and the latest time before.
         self._sizes, self._seqs, self._latest = [0], [base], [0]
         self._gaps: list[int] = []
         self._index_bytes = 0
-        self._load(os.fstat(self._lines).st_size)
-        self._cut_back()
+        if index_path(folder, base).exists():
+            self._open()
+            self._load(os.fstat(self._lines).st_size)
+            self._cut_back()
 
     @classmethod
     def begin(cls, folder: Path, mark: Mark) -> Segment:
@@ -89,14 +89,16 @@ class Segment:
 
     def close(self) -> None:
         """Close the files."""
-        os.close(self._lines)
+        if self._lines != _CLOSED:
+            os.close(self._lines)
+        self._lines = _CLOSED
         self.seal()
 
     def seal(self) -> None:
         """Give up what is needed for writing alone."""
-        if self._index >= 0:
+        if self._index != _CLOSED:
             os.close(self._index)
-        self._index = -1
+        self._index = _CLOSED
 
     def append(self, encoded: Sequence[bytes], place: Place, *, latest: int = 0, gap: bytes = b"") -> None:
         """Store encoded lines, numbered on from `mark.last_seq`, with the gap in front and the source's place behind.
@@ -105,6 +107,9 @@ class Segment:
             StorageFull: The disk is full; nothing was added.
 
         """
+        if self._lines == _CLOSED:
+            self._open()
+            self._cut_back()
         ends = _message_ends(encoded, self._mark, len(gap))
         size, seq = ends[-1] if ends else (self._mark.size, self._mark.last_seq)
         entry = Entry(Mark(size, seq, place, max(latest, self._mark.latest)), ends, has_gap=bool(gap))
@@ -144,6 +149,16 @@ class Segment:
         if gap < len(self._gaps) and self._gaps[gap] < self._sizes[block]:
             block = bisect_left(self._sizes, self._gaps[gap])
         return os.pread(self._lines, self._sizes[block] - position, position), self._seqs[block]
+
+    def _open(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._lines = os.open(lines_path(self._folder, self.base), flags, 0o600)
+            self._index = os.open(index_path(self._folder, self.base), flags, 0o600)
+        except OSError as error:
+            self.close()
+            raise StorageFull(f"the log folder {self._folder} cannot be written: {error.strerror}") from error
 
     def _load(self, size: int) -> None:
         """Read the index as far as the lines on disk bear it out."""

@@ -72,7 +72,7 @@ class Segments:
     """Append lines to a job's log, and read it from anywhere."""
 
     def __init__(self, folder: Path, max_bytes: int = 0) -> None:
-        """Open the log in this folder, or start one; with more than `max_bytes`, its oldest lines are deleted.
+        """Open the log in this folder, or of one to be; with more than `max_bytes`, its oldest lines are deleted.
 
         Raises:
             StorageFull: The folder cannot be written.
@@ -170,7 +170,7 @@ class Segments:
         """Return digests of the source's first lines, by how many lines those are."""
         found = {}
         for base in self._bases:
-            entries = index_path(self._folder, base).read_bytes().splitlines(keepends=True)
+            entries = _index_lines(self._folder, base)
             for line in entries[:: len(entries) // MAX_CHECKS + 1]:
                 entry = Entry.parse(line)
                 if entry and entry.mark.place.digest and entry.mark.place.prefix == self.mark.place.prefix:
@@ -250,6 +250,14 @@ def _found(folder: Path) -> list[int]:
         if is_left or (name.startswith("index-") and name.endswith(".new")):
             (folder / name).unlink(missing_ok=True)
     return bases or [0]
+
+
+def _index_lines(folder: Path, base: int) -> list[bytes]:
+    try:
+        return index_path(folder, base).read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        # Nothing was appended yet.
+        return []
 
 
 def _has_begun(folder: Path, base: int) -> bool:

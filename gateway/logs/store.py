@@ -41,6 +41,8 @@ class JobLog:
         """Note that no more lines come, because the job has ended."""
         self.ending = replace(ending, gap=ending.gap or self.gap)
         temporary = self._ending_path.with_suffix(".new")
+        # A log without lines has no folder yet.
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(asdict(self.ending)))
         temporary.rename(self._ending_path)
         self.changed.notify()

@@ -9,11 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 PAUSE_SECONDS = 0.5
 """Between two looks."""
+LONG_PAUSE_SECONDS = 0.9
+"""The same where nothing has changed for a while: whoever edits is still served within a second and a half."""
+QUIET_SECONDS = 120.0
+"""How long nothing must have changed for that."""
 PAUSE_FACTOR = 50
 """The same as a multiple of what a look takes, so that many files are looked at less often."""
 
@@ -30,36 +36,47 @@ class Changes:
     async def __aiter__(self) -> AsyncIterator[frozenset[Path]]:
         """Yield the files that came, went or changed, when they have come to rest."""
         changed: frozenset[Path] = frozenset()
-        took = 0.0
+        took, last_change = 0.0, time.monotonic()
         while True:
-            await asyncio.sleep(max(PAUSE_SECONDS, took * PAUSE_FACTOR))
+            is_quiet = time.monotonic() - last_change > QUIET_SECONDS
+            await asyncio.sleep(max(LONG_PAUSE_SECONDS if is_quiet else PAUSE_SECONDS, took * PAUSE_FACTOR))
             begun = time.monotonic()
             now = await asyncio.to_thread(_look, self._places)
             took = time.monotonic() - begun
-            fresh = frozenset(path for path, _ in self._seen.items() ^ now.items())
+            fresh = frozenset(Path(path) for path, _ in self._seen.items() ^ now.items())
             self._seen = now
+            if fresh:
+                last_change = begun
             if changed and not fresh:
                 yield changed
                 changed = fresh
             changed |= fresh
 
 
-def _look(places: Sequence[Path]) -> dict[Path, _Mark]:
-    return {path: mark for place in places for path in _files(place) if (mark := _mark(path))}
+def _look(places: Sequence[Path]) -> dict[str, _Mark]:
+    seen: dict[str, _Mark] = {}
+    for place in map(os.fspath, places):
+        if os.path.isdir(place):
+            _look_below(place, seen)
+        else:
+            _note(place, partial(os.stat, place), seen)
+    return seen
 
 
-def _files(place: Path) -> Iterator[Path]:
-    if not place.is_dir():
-        yield place
-        return
-    for folder, inner, names in os.walk(place):
-        inner[:] = [name for name in inner if not name.startswith(".") and name != "__pycache__"]
-        yield from (Path(folder, name) for name in names if not name.startswith("."))
-
-
-def _mark(path: Path) -> _Mark | None:
+def _look_below(folder: str, seen: dict[str, _Mark]) -> None:
     try:
-        found = path.stat()
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if not entry.name.startswith(".")]
     except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        return
+    for entry in entries:
+        if not entry.is_dir():
+            _note(entry.path, entry.stat, seen)
+        elif entry.name != "__pycache__" and not entry.is_symlink():
+            _look_below(entry.path, seen)
+
+
+def _note(path: str, stat: Callable[[], os.stat_result], seen: dict[str, _Mark]) -> None:
+    with suppress(OSError):
+        found = stat()
+        seen[path] = found.st_mtime_ns, found.st_size, found.st_ino

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Row, delete, insert, or_, select, update
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.connections.model import Connection, ConnectionState
@@ -11,18 +16,33 @@ from gateway.store.columns import micros, micros_or_none, moment, moment_or_none
 from gateway.store.database import Database
 from gateway.store.schema import connections
 
-_COLUMNS = [column for column in connections.c if column.name != "credentials"]
-
 
 class NameTaken(Exception):
     """Raised when another connection has the name."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the table has."""
+
+    connections: Sequence[Connection]
+    """By id, which is by age."""
+    found: Mapping[str, Connection]
+    """By id and by name; an id comes before an equal name."""
+    sealed: Mapping[str, bytes]
+
+
 class ConnectionStore:
-    """Keep connections; sealed credentials leave no trace once they are replaced or removed."""
+    """Keep connections; sealed credentials leave no trace once they are replaced or removed.
+
+    There are few of them, and every call to a platform needs its one: what the table has stays in memory as well.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known: _Known | None = None
+        self._using_table = asyncio.Lock()
+        """What is read into memory is never older than what was written last."""
 
     async def add(self, connection: Connection, sealed: bytes) -> None:
         """Keep a new connection.
@@ -33,33 +53,23 @@ class ConnectionStore:
         """
         values = {**_values(connection), "id": connection.id, "credentials": sealed}
         try:
-            async with self._database.write() as db:
+            async with self._changing(), self._database.write() as db:
                 await db.execute(insert(connections).values(values))
         except IntegrityError as error:
             raise NameTaken(connection.name) from error
 
     async def get(self, id_or_name: str) -> Connection | None:
         """Find a connection; an id comes before an equal name."""
-        match = or_(connections.c.id == id_or_name, connections.c.name == id_or_name)
-        async with self._database.read() as db:
-            rows = (await db.execute(select(*_COLUMNS).where(match))).all()
-        found = sorted((_connection(row) for row in rows), key=lambda connection: connection.id != id_or_name)
-        return found[0] if found else None
+        return (await self._table()).found.get(id_or_name)
 
     async def page(self, page: PageRequest, connector_id: str = "") -> tuple[list[Connection], str]:
         """List connections by id, which is by age, with the token of the next page."""
-        query = select(*_COLUMNS).where(connections.c.id > page.after).order_by(connections.c.id).limit(page.size + 1)
-        if connector_id:
-            query = query.where(connections.c.connector_id == connector_id)
-        async with self._database.read() as db:
-            rows = (await db.execute(query)).all()
-        return page.cut([(str(row.id), _connection(row)) for row in rows])
+        found = [one for one in await self.all() if connector_id in ("", one.connector_id)]
+        return page.cut([(one.id, one) for one in found])
 
     async def all(self) -> list[Connection]:
         """List all connections, oldest first."""
-        async with self._database.read() as db:
-            rows = (await db.execute(select(*_COLUMNS).order_by(connections.c.id))).all()
-        return [_connection(row) for row in rows]
+        return list((await self._table()).connections)
 
     async def names(self) -> frozenset[str]:
         """List the names that are taken."""
@@ -67,26 +77,49 @@ class ConnectionStore:
 
     async def sealed(self, connection_id: str) -> bytes | None:
         """Get the sealed credentials of a connection; None = there is no such connection."""
-        query = select(connections.c.credentials).where(connections.c.id == connection_id)
-        async with self._database.read() as db:
-            value = (await db.execute(query)).scalar_one_or_none()
-        return None if value is None else bytes(value)
+        return (await self._table()).sealed.get(connection_id)
 
     async def save(self, connection: Connection) -> None:
         """Keep how a connection is now; one that is gone stays gone."""
-        async with self._database.write() as db:
+        async with self._changing(), self._database.write() as db:
             await db.execute(update(connections).where(connections.c.id == connection.id).values(_values(connection)))
 
     async def rotate(self, connection: Connection, sealed: bytes) -> None:
         """Replace the sealed credentials, leaving nothing of the old ones in the file."""
         values = {**_values(connection), "credentials": sealed}
-        async with self._database.erase() as db:
+        async with self._changing(), self._database.erase() as db:
             await db.execute(update(connections).where(connections.c.id == connection.id).values(values))
 
     async def remove(self, connection_id: str) -> None:
         """Delete a connection, leaving nothing of its credentials in the file."""
-        async with self._database.erase() as db:
+        async with self._changing(), self._database.erase() as db:
             await db.execute(delete(connections).where(connections.c.id == connection_id))
+
+    async def _table(self) -> _Known:
+        if (known := self._known) is not None:
+            return known
+        async with self._using_table:
+            if self._known is None:
+                async with self._database.read() as db:
+                    self._known = _known((await db.execute(select(connections))).all())
+            return self._known
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Have the table read again behind a change, also one of which it is not known whether it was made."""
+        async with self._using_table:
+            try:
+                yield
+            finally:
+                self._known = None
+
+
+def _known(rows: Sequence[Row[tuple[object, ...]]]) -> _Known:
+    # Sorted here: databases sort text by rules of their own.
+    found = sorted(map(_connection, rows), key=lambda connection: connection.id)
+    by_name = {connection.name: connection for connection in found}
+    by_id = {connection.id: connection for connection in found}
+    return _Known(found, by_name | by_id, {row.id: bytes(row.credentials) for row in rows})
 
 
 def _values(connection: Connection) -> dict[str, str | int | bytes | None]:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import structlog
-from alembic.util.exc import CommandError
 from sqlalchemy import Table, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -48,7 +47,7 @@ class Database:
         try:
             with database._explaining():
                 await database._prepare()
-        except (SQLAlchemyError, CommandError) as error:
+        except SQLAlchemyError as error:
             await database.close()
             raise StorageFull(f"{dialect.where} cannot be opened: {first_line(error)}") from error
         except BaseException:
@@ -126,7 +125,7 @@ class Database:
             if revision != migrate.revisions()[-1]:
                 await connection.rollback()
                 await self._dialect.begin_migration(connection)
-                await connection.run_sync(migrate.upgrade)
+                await connection.run_sync(migrate.create if revision is None else migrate.upgrade)
                 await connection.commit()
         await self._dialect.claim()
 

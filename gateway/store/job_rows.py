@@ -28,23 +28,6 @@ Cell = str | int | float | None
 MAX_NAME_CHARS = 100
 """Of a metric's name; platforms may send any."""
 
-_NEVER_CHANGING = frozenset(
-    {
-        "id",
-        "connection_id",
-        "connector_id",
-        "config",
-        "submission_token",
-        "request_id",
-        "request_hash",
-        "resource_id",
-        "limits",
-        "labels",
-        "created_at",
-    }
-)
-"""Left out of updates: databases would write their index entries anew each time."""
-
 
 def values(job: Job, change: int) -> dict[str, Cell]:
     """Turn a job into a row."""
@@ -59,6 +42,14 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "resource_id": job.resource_id,
         "limits": _limits_text(job.limits),
         "labels": json.dumps(dict(job.labels), sort_keys=True),
+        "created_at": micros(job.created_at),
+        **changing_values(job, change),
+    }
+
+
+def changing_values(job: Job, change: int) -> dict[str, Cell]:
+    """Turn what can change of a job into a row: databases would write index entries of the rest anew each time."""
+    return {
         "state": job.state.value,
         "reason": job.reason.value,
         "message": job.message,
@@ -71,7 +62,6 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "exit_code": job.exit_code,
         "resource_state": job.resource_state.value,
         "price": _price_text(job.price),
-        "created_at": micros(job.created_at),
         "updated_at": micros(job.updated_at),
         "started_at": micros_or_none(job.started_at),
         "ended_at": micros_or_none(job.ended_at),
@@ -83,11 +73,6 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "holds": json.dumps([[micros(hold.start), micros_or_none(hold.end)] for hold in job.holds]),
         "tokens": job.tokens,
     }
-
-
-def changing_values(job: Job, change: int) -> dict[str, Cell]:
-    """Turn what can change of a job into a row."""
-    return {name: value for name, value in values(job, change).items() if name not in _NEVER_CHANGING}
 
 
 def label_values(job: Job) -> list[dict[str, Cell]]:

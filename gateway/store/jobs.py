@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, Select, func, insert, select, union, update
+from sqlalchemy import Executable, Row, Select, bindparam, func, insert, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.jobs.model import TERMINAL, Job, JobEvent, JobFilter, JobState, Metric
@@ -17,6 +17,11 @@ from gateway.store.schema import job_events, job_labels, jobs, ledger_identity, 
 IDENTITY_BYTES = 4
 """Enough that two gateways at one account differ, and short: it is part of every submission token."""
 
+_INSERT_JOBS = insert(jobs)
+_INSERT_LABELS = insert(job_labels)
+_INSERT_EVENTS = insert(job_events)
+_UPDATE_JOBS = update(jobs).where(jobs.c.id == bindparam(_WHICH := "which_job"))
+
 _OPEN = [state.value for state in JobState if state not in TERMINAL]
 
 
@@ -26,6 +31,16 @@ class Change:
 
     job: Job
     number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A change to keep, with the event that says why."""
+
+    change: Change
+    event: JobEvent | None
+    is_new: bool
+    """Whether the ledger does not have the job yet."""
 
 
 class JobStore:
@@ -48,21 +63,20 @@ class JobStore:
                 await connection.execute(insert(ledger_identity).values(id=known))
             return str(known)
 
-    async def insert(self, change: Change, event: JobEvent) -> None:
-        """Keep a new job with its first event."""
+    async def keep(self, records: Sequence[Record]) -> None:
+        """Keep changes of different jobs, all or none."""
+        new = [record.change for record in records if record.is_new]
+        changed = [record.change for record in records if not record.is_new]
+        rows: list[tuple[Executable, list[dict[str, job_rows.Cell]]]] = [
+            (_INSERT_JOBS, [job_rows.values(change.job, change.number) for change in new]),
+            (_INSERT_LABELS, [row for change in new for row in job_rows.label_values(change.job)]),
+            (_UPDATE_JOBS, [_changed_values(change) for change in changed]),
+            (_INSERT_EVENTS, [job_rows.event_values(record.event) for record in records if record.event]),
+        ]
         async with self._database.write() as connection:
-            await connection.execute(insert(jobs).values(job_rows.values(change.job, change.number)))
-            if labels := job_rows.label_values(change.job):
-                await connection.execute(insert(job_labels), labels)
-            await connection.execute(insert(job_events).values(job_rows.event_values(event)))
-
-    async def update(self, change: Change, event: JobEvent | None) -> None:
-        """Keep a changed job, with the event that says why."""
-        async with self._database.write() as connection:
-            row = job_rows.changing_values(change.job, change.number)
-            await connection.execute(update(jobs).where(jobs.c.id == change.job.id).values(row))
-            if event is not None:
-                await connection.execute(insert(job_events).values(job_rows.event_values(event)))
+            for statement, values in rows:
+                if values:
+                    await connection.execute(statement, values)
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
         """Keep that a job's log is at its end."""
@@ -177,6 +191,10 @@ class JobStore:
         async with self._database.read() as connection:
             row: Row[tuple[object, ...]] | None = (await connection.execute(query)).first()
             return None if row is None else job_rows.job(row)
+
+
+def _changed_values(change: Change) -> dict[str, job_rows.Cell]:
+    return {_WHICH: change.job.id, **job_rows.changing_values(change.job, change.number)}
 
 
 async def _last_place(connection: AsyncConnection, job_id: str) -> int:

@@ -34,9 +34,12 @@ class SQLite:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.where = f"the ledger {path}"
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
-        event.listen(engine.sync_engine, "connect", _configure)
-        self.reading = self.writing = self.migrating = engine
+        url, settings = f"sqlite+aiosqlite:///{path}", {"timeout": BUSY_SECONDS}
+        self.reading = self.migrating = create_async_engine(url, connect_args=settings)
+        # Of its own, so that no number of readers makes a write wait for a connection.
+        self.writing = create_async_engine(url, connect_args=settings, pool_size=1, max_overflow=0)
+        for engine in (self.reading, self.writing):
+            event.listen(engine.sync_engine, "connect", _configure)
 
     async def begin_migration(self, connection: AsyncConnection) -> None:
         """Take the lock now: by itself, SQLite's driver commits every change of a table at once."""

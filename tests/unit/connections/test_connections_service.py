@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.connections.model import ConnectionState
-from gateway.connections.service import Connections
+from gateway.connections.service import VERIFIED_TIME, Connections
 from gateway.connections.vault import Vault
 from gateway.errors import (
     CredentialsRejected,
@@ -179,6 +179,17 @@ async def test_verify_keeps_what_the_platform_says(bench: Bench) -> None:
     verified = await bench.connections.verify("runpod")
     assert (verified.state, verified.message, verified.verified_at) == (ConnectionState.ACTIVE, "", bench.clock.now())
     assert await bench.connections.get(made.id) == verified
+
+
+async def test_the_time_of_a_check_is_kept_anew_only_where_the_last_one_is_some_seconds_old(bench: Bench) -> None:
+    made = await bench.connections.connect("runpod", {"api_key": "good"})
+    bench.clock.advance(1)
+    assert (await bench.connections.verify(made.id)).verified_at == bench.clock.now()
+    assert await bench.connections.get(made.id) == made
+    bench.clock.advance(VERIFIED_TIME.total_seconds())
+    verified = await bench.connections.verify(made.id)
+    assert await bench.connections.get(made.id) == verified
+    assert verified.verified_at == bench.clock.now()
 
 
 async def test_verify_opens_the_connection_in_a_process_that_started_anew(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,6 @@ from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import (
     Hold,
     Job,
-    JobEvent,
     JobLimits,
     JobReason,
     JobState,
@@ -32,7 +31,7 @@ from gateway.logs.store import LogStore
 from gateway.platform import SourceBatch, SubmitOrder
 from gateway.plugins.model import Description, LogSource, SubmitSafety
 from gateway.store.database import Database
-from gateway.store.jobs import Change, JobStore
+from gateway.store.jobs import JobStore, Record
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform, hourly
 from tests.support.log_source import LoggingPlatform, OnePlatform
@@ -220,10 +219,10 @@ async def test_a_budget_is_kept_although_the_ledger_cannot_be_written(
     class Full(JobStore):
         is_full = False
 
-        async def update(self, change: Change, event: JobEvent | None) -> None:
+        async def keep(self, records: Sequence[Record]) -> None:
             if self.is_full:
                 raise StorageFull("the ledger cannot be written")
-            await super().update(change, event)
+            await super().keep(records)
 
     store, clock, platform = Full(database), FakeClock(), Deaf()
     ledger = Ledger(store, clock)

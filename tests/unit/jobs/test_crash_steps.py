@@ -18,14 +18,14 @@ from structlog.testing import capture_logs
 from gateway.errors import NotFound
 from gateway.jobs import submitter
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, JobEvent, JobReason, JobState, Observation
+from gateway.jobs.model import Job, JobReason, JobState, Observation
 from gateway.jobs.service import Jobs, Wish
 from gateway.jobs.tracker import Tracker
 from gateway.logs.wire import LogLine
 from gateway.platform import SourceBatch, SubmitOrder
 from gateway.plugins.model import Description, SubmitSafety
 from gateway.store.database import Database
-from gateway.store.jobs import Change, JobStore
+from gateway.store.jobs import JobStore, Record
 from gateway.store.sqlite import SQLite
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform
@@ -52,11 +52,8 @@ class Dying(JobStore):
         self._dies_at = dies_at
         self._is_late = is_late
 
-    async def insert(self, change: Change, event: JobEvent) -> None:
-        await self._step(super().insert(change, event))
-
-    async def update(self, change: Change, event: JobEvent | None) -> None:
-        await self._step(super().update(change, event))
+    async def keep(self, records: Sequence[Record]) -> None:
+        await self._step(super().keep(records))
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
         await self._step(super().close_log(job_id, last_seq))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from gateway.jobs import service
 from gateway.jobs import tracker as tracker_module
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import JobEvent, JobFilter, JobLimits, JobState
+from gateway.jobs.model import JobFilter, JobLimits, JobState
 from gateway.jobs.order import DatasetShelf, Orders
 from gateway.jobs.service import Jobs, Wish
 from gateway.jobs.submitter import Submitter
@@ -35,7 +35,7 @@ from gateway.logs.store import LogStore
 from gateway.platform import SubmitOrder
 from gateway.plugins.model import Description
 from gateway.store.database import Database
-from gateway.store.jobs import Change, JobStore
+from gateway.store.jobs import JobStore, Record
 from tests.support.clocks import NOON, FakeClock
 from tests.support.fake_platform import FakePlatform, hourly
 from tests.support.log_source import OnePlatform
@@ -120,8 +120,8 @@ async def test_a_client_that_hangs_up_while_its_job_is_stored_leaves_no_job_that
     stored, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(JobStore):
-        async def insert(self, change: Change, event: JobEvent) -> None:
-            await super().insert(change, event)
+        async def keep(self, records: Sequence[Record]) -> None:
+            await super().keep(records)
             stored.set()
             await go_on.wait()
 
@@ -227,8 +227,10 @@ async def test_a_cancel_reaches_the_platform_although_it_cannot_be_noted(
     database: Database, clock: FakeClock, tmp_path: Path, reason: Reason
 ) -> None:
     class Full(JobStore):
-        async def update(self, change: Change, event: JobEvent | None) -> None:
-            raise GatewayError("the ledger cannot be written", reason=reason)
+        async def keep(self, records: Sequence[Record]) -> None:
+            if not all(record.is_new for record in records):
+                raise GatewayError("the ledger cannot be written", reason=reason)
+            await super().keep(records)
 
     ledger = Ledger(Full(database), clock)
     await ledger.load()
@@ -261,10 +263,12 @@ async def test_a_job_that_was_stored_although_the_ledgers_answer_was_lost_is_att
 
         inserts = 0
 
-        async def insert(self, change: Change, event: JobEvent) -> None:
+        async def keep(self, records: Sequence[Record]) -> None:
+            if not all(record.is_new for record in records):
+                return await super().keep(records)
             self.inserts += 1
             if self.inserts == 1:
-                await super().insert(change, event)
+                await super().keep(records)
             lost = LedgerUnavailable("the connection was lost")
             lost.is_in_doubt = True
             raise lost

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -15,10 +16,10 @@ from gateway.catalog.model import Price
 from gateway.errors import NotFound, StorageFull
 from gateway.jobs import states
 from gateway.jobs.ledger import Ledger
-from gateway.jobs.model import Job, JobEvent, JobFilter, JobLimits, JobReason, JobState, Metric, Observation, Progress
+from gateway.jobs.model import Job, JobFilter, JobLimits, JobReason, JobState, Metric, Observation, Progress
 from gateway.jobs.states import Step
 from gateway.store.database import Database
-from gateway.store.jobs import Change, JobStore
+from gateway.store.jobs import Change, JobStore, Record
 from tests.support.clocks import NOON, FakeClock
 from tests.unit.jobs.test_states import JOB
 
@@ -159,10 +160,11 @@ async def test_a_client_that_hangs_up_during_a_change_leaves_memory_and_database
     stored, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(JobStore):
-        async def update(self, change: Change, event: JobEvent | None) -> None:
-            await super().update(change, event)
-            stored.set()
-            await go_on.wait()
+        async def keep(self, records: Sequence[Record]) -> None:
+            await super().keep(records)
+            if not records[0].is_new:
+                stored.set()
+                await go_on.wait()
 
     slow = Ledger(Slow(database), clock)
     await slow.load()
@@ -222,11 +224,11 @@ async def test_an_event_that_could_not_be_stored_is_stored_when_it_comes_again(
     class Full(JobStore):
         refusals = 1
 
-        async def update(self, change: Change, event: JobEvent | None) -> None:
-            if self.refusals:
+        async def keep(self, records: Sequence[Record]) -> None:
+            if self.refusals and not records[0].is_new:
                 self.refusals -= 1
                 raise StorageFull("the ledger cannot be written")
-            await super().update(change, event)
+            await super().keep(records)
 
     ledger = Ledger(Full(database), clock)
     await ledger.load()
@@ -244,10 +246,11 @@ async def test_changes_are_told_in_the_order_of_their_numbers_so_that_whoever_go
     storing, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(JobStore):
-        async def update(self, change: Change, event: JobEvent | None) -> None:
-            storing.set()
-            await go_on.wait()
-            await super().update(change, event)
+        async def keep(self, records: Sequence[Record]) -> None:
+            if not records[0].is_new:
+                storing.set()
+                await go_on.wait()
+            await super().keep(records)
 
     ledger = Ledger(Slow(database), clock)
     await ledger.load()

@@ -75,7 +75,7 @@ def test_a_log_that_was_torn_anywhere_opens_at_an_entry_whose_cursor_fits_its_li
             marks.append(segment.mark)
         written = read_all(segment)
         segment.close()
-        for file in ("lines", "index"):
+        for file in ("lines", "index") if batches else ():
             size = (folder / file).stat().st_size
             os.truncate(folder / file, data.draw(st.integers(0, size), label=file))
         reopened = Segment(folder)
@@ -84,6 +84,22 @@ def test_a_log_that_was_torn_anywhere_opens_at_an_entry_whose_cursor_fits_its_li
         append(reopened, ["and on"])
         assert read_all(reopened)[-1] == (reopened.mark.last_seq, "and on")
         reopened.close()
+
+
+def test_a_log_without_lines_takes_no_files_and_one_that_a_crash_left_without_index_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    segment = Segment(folder)
+    assert read_all(segment) == []
+    segment.close()
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "lines").write_bytes(b"left over")
+    segment = Segment(folder)
+    append(segment, ["first"])
+    segment.close()
+    reopened = Segment(folder)
+    assert read_all(reopened) == [(1, "first")]
+    reopened.close()
 
 
 def test_a_message_holds_many_lines_but_no_more_than_its_bound(tmp_path: Path) -> None:

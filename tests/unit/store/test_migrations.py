@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
 
 from gateway.artifacts.model import ArtifactState
 from gateway.errors import StorageFull, WrongState
@@ -102,6 +106,48 @@ async def test_the_migrated_schema_is_the_one_that_the_stores_use(
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []
     await database.close()
+
+
+async def test_a_new_ledger_is_the_one_that_all_migrations_lead_to(make_dialect: MakeDialect) -> None:
+    dialect = make_dialect()
+    found = []
+    for way in (migrate.create, migrate.upgrade):
+        async with dialect.migrating.connect() as connection:
+            await dialect.begin_migration(connection)
+            await connection.run_sync(way)
+            found.append(await connection.run_sync(_described))
+            await connection.rollback()
+    await dialect.migrating.dispose()
+    created, migrated = found
+    assert created == migrated
+    assert created["jobs"]
+
+
+def _described(connection: Connection) -> dict[str, list[str]]:
+    """Say all that the database knows of its tables."""
+    seen = inspect(connection)
+    described = {"revision": [str(migrate.current_revision(connection))]}
+    for name in seen.get_table_names():
+        columns = sorted(seen.get_columns(name), key=lambda column: column["name"])
+        parts = [(one["name"], repr(one["type"]), one["nullable"], one["default"]) for one in columns]
+        indexes = sorted(str((one["column_names"], one["unique"])) for one in seen.get_indexes(name))
+        uniques = sorted(str(one["column_names"]) for one in seen.get_unique_constraints(name))
+        key = seen.get_pk_constraint(name)["constrained_columns"]
+        described[name] = [*map(str, parts), *indexes, *uniques, str(key)]
+    return described
+
+
+def test_the_revisions_are_those_that_alembic_finds() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+    assert migrate.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_a_gateway_does_not_carry_what_only_migrations_and_servers_need() -> None:
+    program = "import sys, gateway.app; print([name for name in sys.argv[1:] if name in sys.modules])"
+    command = [sys.executable, "-c", program, "alembic", "mako", "asyncpg", "gateway.store.postgresql"]
+    assert subprocess.run(command, capture_output=True, check=True, text=True, timeout=60).stdout.strip() == "[]"
 
 
 async def test_a_ledger_of_a_newer_gateway_is_refused_and_left_as_it_is(make_dialect: MakeDialect) -> None:
