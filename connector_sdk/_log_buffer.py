@@ -1,30 +1,35 @@
-"""Take lines from an author at his pace and hand them on in batches, with a sign of life when there are none."""
+"""Take what an author yields at his pace and hand it on in batches, with a sign of life when there is nothing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
-from connector_sdk._log_lines import LogEntry
+from connector_sdk._iterate import walking
 
-MOST_LINES = 64  # per message
-ENOUGH_BYTES = 32 * 1024  # per message
-MOST_BYTES = 1024 * 1024  # per message, where one record has that much
-LINGER_SECONDS = 0.025  # how long a first line waits for company
+ENOUGH_BYTES = 32 * 1024  # per batch
+LINGER_SECONDS = 0.025  # how long a first item waits for company
 MOST_WAITING_BYTES = 256 * 1024  # read ahead of a slow gateway
-LINE_COST_BYTES = 64  # what a line costs besides its text
+LINE_COST_BYTES = 32  # what a line costs besides its text, where it is stored
+
+Item = TypeVar("Item")
+Ask = Callable[[], AsyncIterator[Item] | Awaitable[AsyncIterator[Item]]]
 
 
-class LogBuffer:
-    """Hold the lines between the author who writes and the call that sends. A full buffer stops the author."""
+class LogBuffer(Generic[Item]):
+    """Hold items between the author who writes and the call that sends. A full buffer stops the author."""
 
-    def __init__(self, heartbeat_seconds: float) -> None:
-        """Give an empty batch after `heartbeat_seconds` without a line."""
-        self._heartbeat_seconds = heartbeat_seconds
-        self._entries: deque[LogEntry] = deque()
-        self._waiting_bytes = 0
+    def __init__(self, text_chars: Callable[[Item], int]) -> None:
+        """Measure items by the length of their text."""
+        self._text_chars = text_chars
+        self._full: deque[tuple[list[Item], int]] = deque()
+        self._full_bytes = 0
+        self._open: list[Item] = []
+        """The batch that is being filled."""
+        self._open_bytes = 0
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
@@ -33,25 +38,24 @@ class LogBuffer:
         """Whether the batches ended before the source did."""
 
     @asynccontextmanager
-    async def filled_from(self, source: AsyncGenerator[LogEntry, None]) -> AsyncIterator[None]:
-        """Read `source` meanwhile."""
+    async def filled_from(self, ask: Ask[Item]) -> AsyncIterator[None]:
+        """Read meanwhile what the author gives when asked."""
         # A TaskGroup would hide the GeneratorExit of a client that goes away in a group of exceptions.
-        self._filling = asyncio.create_task(self._fill(source))
+        self._filling = asyncio.create_task(self._fill(ask))
         try:
             yield
         finally:
             self._filling.cancel()
             await asyncio.wait([self._filling])
 
-    async def next_batch(self) -> list[LogEntry] | None:
-        """Give the next lines; an empty list is a sign of life, None the end. Raises what the source raised."""
-        if not await _within(self._heartbeat_seconds, self._arrived):
-            return []
+    async def next_batch(self, patience_seconds: float) -> Sequence[Item] | None:
+        """Give the next items; none where none came in time, None at the end. Raises what the source raised."""
+        if not await _within(patience_seconds, self._arrived):
+            return ()
         await _within(LINGER_SECONDS, self._enough)
-        batch = self._take()
-        if batch or self._filling is None:
+        if batch := self._take():
             return batch
-        if not self.is_cut:
+        if self._filling is not None and not self.is_cut:
             await self._filling
         return None
 
@@ -61,49 +65,47 @@ class LogBuffer:
         if self._filling:
             self._filling.cancel()
 
-    async def _fill(self, source: AsyncGenerator[LogEntry, None]) -> None:
+    async def _fill(self, ask: Ask[Item]) -> None:
         try:
-            async with aclosing(source) as entries:
-                async for entry in entries:
-                    await self._put(entry)
+            async with walking(ask()) as items:
+                # Whatever is done for each line is done hundreds of thousands of times a second.
+                async for item in items:
+                    self._open.append(item)
+                    self._open_bytes += self._text_chars(item) + LINE_COST_BYTES
+                    if self._open_bytes >= ENOUGH_BYTES:
+                        await self._close_batch()
+                    elif len(self._open) == 1:
+                        self._arrived.set()
         finally:
             self._arrived.set()
             self._enough.set()
 
-    async def _put(self, entry: LogEntry) -> None:
-        self._entries.append(entry)
-        self._waiting_bytes += _cost(entry)
+    async def _close_batch(self) -> None:
+        self._full.append((self._open, self._open_bytes))
+        self._full_bytes += self._open_bytes
+        self._open, self._open_bytes = [], 0
         self._arrived.set()
-        if len(self._entries) >= MOST_LINES or self._waiting_bytes >= ENOUGH_BYTES:
-            self._enough.set()
-        while self._waiting_bytes >= MOST_WAITING_BYTES:
+        self._enough.set()
+        while self._full_bytes >= MOST_WAITING_BYTES:
             self._room.clear()
             await self._room.wait()
 
-    def _take(self) -> list[LogEntry]:
-        batch: list[LogEntry] = []
-        size_bytes = 0
-        while self._entries:
-            is_torn = bool(batch) and not batch[-1].is_whole
-            if size_bytes >= (MOST_BYTES if is_torn else ENOUGH_BYTES) or (len(batch) >= MOST_LINES and not is_torn):
-                break
-            batch.append(self._entries.popleft())
-            size_bytes += _cost(batch[-1])
-        self._waiting_bytes -= size_bytes
-        self._room.set()
-        self._rearm()
+    def _take(self) -> list[Item]:
+        if self._full:
+            batch, size_bytes = self._full.popleft()
+            self._full_bytes -= size_bytes
+            self._room.set()
+        else:
+            batch, self._open, self._open_bytes = self._open, [], 0
+        if self._filling is not None and not self._filling.done():
+            self._rearm()
         return batch
 
     def _rearm(self) -> None:
-        has_ended = self._filling is not None and self._filling.done()
-        if not self._entries and not has_ended:
-            self._arrived.clear()
-        if len(self._entries) < MOST_LINES and self._waiting_bytes < ENOUGH_BYTES and not has_ended:
+        if not self._full:
             self._enough.clear()
-
-
-def _cost(entry: LogEntry) -> int:
-    return len(entry.line.text) + LINE_COST_BYTES
+            if not self._open:
+                self._arrived.clear()
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

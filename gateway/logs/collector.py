@@ -170,7 +170,7 @@ class Collector:
             return
         segments = self._log.segments
         last_seq = segments.mark.last_seq - way.missing_lines
-        came = list(shown([LogLine(text=text) for text in way.unchecked], self._redactor))
+        came = list(shown(way.unchecked, self._redactor))
         stored = segments.texts(last_seq - len(came), last_seq)
         is_deleted = 0 < segments.kept_after >= last_seq
         if not is_deleted and (not stored or came[-len(stored) :] != stored):
@@ -185,7 +185,7 @@ class Collector:
     async def _take_all(self, stream: AsyncGenerator[SourceBatch, None], way: Continuation) -> bool:
         while batch := await self._next_batch(stream, way):
             texts = [line.text for line in batch.lines]
-            known = way.take(texts, partial(shown, batch.lines, self._redactor), batch.cursor)
+            known = way.take(texts, partial(shown, texts, self._redactor), batch.cursor)
             if fresh := batch.lines[known:]:
                 await self._take(fresh, way)
             if batch.is_end:
