@@ -1,4 +1,8 @@
-"""Make messages of what an author's log yields: lines, and what the gateway needs to continue behind them."""
+"""Make messages of what an author's log yields: lines, and what the gateway needs to continue behind them.
+
+Hundreds of thousands of items a second go through `take`: what it does for each is little, and keeps no object of the
+author's that the garbage collector would have to look at.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from connector_sdk._lines import LineFolder, decoded
-from connector_sdk._log_buffer import ENOUGH_BYTES, LINE_COST_BYTES
 from connector_sdk._text import clean
 from connector_sdk._times import to_timestamp
 from connector_sdk.connector import PlatformConnector
@@ -18,7 +21,9 @@ from peftstudio.job.v1 import log_pb2
 
 LONGEST_LINE_BYTES = 64 * 1024
 SURELY_SHORT_CHARS = LONGEST_LINE_BYTES // 4  # a character takes at most four bytes
+ENOUGH_BYTES = 32 * 1024  # per message
 MOST_BYTES = 1024 * 1024  # per message, where one record has that much
+LINE_COST_BYTES = 32  # what a line costs besides its text, where it is stored
 
 STREAMS = MappingProxyType(
     {
@@ -30,29 +35,26 @@ STREAMS = MappingProxyType(
 LEVELS = {"warn": "WARNING", "critical": "ERROR", "fatal": "ERROR", "trace": "DEBUG"}
 """Other programs' names for the contract's levels."""
 
-PLAIN = LogRecord(text="")
-"""What is known of a line that is text alone."""
-
 Item = TypeVar("Item")
 
 
 class Reading(Protocol[Item]):
-    """One reading of a job's log, from which messages are made a batch at a time."""
+    """One reading of a job's log, which makes messages of what its author yields."""
 
     def open(self) -> AsyncIterator[Item] | Awaitable[AsyncIterator[Item]]:
         """Ask the author for the items."""
         ...
 
-    def text_chars(self, item: Item) -> int:
-        """Measure an item; raises where it is none."""
+    def take(self, item: Item) -> int:
+        """Take an item; return how many bytes wait to be sent. Raises where it cannot be written."""
         ...
 
-    def messages(self, items: Sequence[Item]) -> Iterator[StreamLogsResponse]:
-        """Write items; there may be no message where a line is not complete yet."""
+    def messages(self) -> Sequence[StreamLogsResponse]:
+        """Give what waits to be sent; there may be nothing where a line is not complete yet."""
         ...
 
-    def rest(self, *, is_end: bool) -> Iterator[StreamLogsResponse]:
-        """Write what was held back, now that nothing more comes; what is not whole only if this `is_end`."""
+    def rest(self, *, is_end: bool) -> Sequence[StreamLogsResponse]:
+        """Give what was held back, now that nothing more comes; what is not whole only if this `is_end`."""
         ...
 
 
@@ -63,6 +65,8 @@ class TextReading:
         """Read the log of a job."""
         self._connector = connector
         self._job_id = job_id
+        self._texts: list[str] = []
+        self._size_bytes = 0
         self._folder = LineFolder()
         # Nobody knows which line of a tail is the first that comes.
         self._numbers = repeat(0) if connector.log_source == "tail_only" else count(1)
@@ -71,24 +75,36 @@ class TextReading:
         """Ask the author for text; some give bytes or numbers."""
         return self._connector.stream_logs(self._job_id)
 
-    def text_chars(self, item: object) -> int:
-        """Measure an item."""
-        return len(item) if type(item) is str else len(decoded(item))
+    def take(self, item: object) -> int:
+        """Keep the text until there is enough of it."""
+        text = item if type(item) is str else decoded(item)
+        self._texts.append(text)
+        self._size_bytes += len(text) + LINE_COST_BYTES
+        return self._size_bytes
 
-    def messages(self, items: Sequence[object]) -> Iterator[StreamLogsResponse]:
-        """Write the lines that are complete."""
-        return self._written(self._folder.feed_all(items))
+    def messages(self) -> Sequence[StreamLogsResponse]:
+        """Give the lines that are complete."""
+        texts, self._texts, self._size_bytes = self._texts, [], 0
+        return self._written(self._folder.feed_all(texts))
 
-    def rest(self, *, is_end: bool) -> Iterator[StreamLogsResponse]:
-        """Write the last line, unless the stream was cut in the middle of it: the next one has it whole."""
+    def rest(self, *, is_end: bool) -> Sequence[StreamLogsResponse]:
+        """Give the last line, unless the stream was cut in the middle of it: the next one has it whole."""
         return self._written(self._folder.finish() if is_end or not self._folder.is_torn else [])
 
-    def _written(self, texts: Sequence[str]) -> Iterator[StreamLogsResponse]:
-        for portion in _portions(texts, ENOUGH_BYTES):
-            message = StreamLogsResponse()
-            for text, number in zip(portion, self._numbers, strict=False):
-                _add(message, text, seq=number)
-            yield message
+    def _written(self, texts: Sequence[str]) -> Sequence[StreamLogsResponse]:
+        return [self._message(portion) for portion in _portions(texts, ENOUGH_BYTES)]
+
+    def _message(self, texts: Sequence[str]) -> StreamLogsResponse:
+        message = StreamLogsResponse()
+        add = message.lines.add
+        for text, seq in zip(texts, self._numbers, strict=False):
+            try:
+                line = add(seq=seq, text=text, stream=log_pb2.LOG_STREAM_STDOUT, attempt=1)
+            except UnicodeEncodeError:
+                line = add(seq=seq, text=clean(text), stream=log_pb2.LOG_STREAM_STDOUT, attempt=1)
+            if len(text) > SURELY_SHORT_CHARS:
+                _shorten(line)
+        return message
 
 
 class RecordReading:
@@ -99,44 +115,59 @@ class RecordReading:
         self._connector = connector
         self._job_id = job_id
         self._cursor = cursor
+        self._message = StreamLogsResponse()
+        self._full: list[StreamLogsResponse] = []
+        self._size_bytes = 0
 
     def open(self) -> AsyncIterator[LogRecord] | Awaitable[AsyncIterator[LogRecord]]:
         """Ask the author for records."""
         return self._connector.stream_logs_from(self._job_id, self._cursor)
 
-    def text_chars(self, item: LogRecord) -> int:
-        """Measure a record."""
-        return len(item.text)
+    def take(self, item: LogRecord) -> int:
+        """Write a record; one of many lines is torn only where it is more than a message can hold."""
+        text = item.text
+        if "\n" in text or "\r" in text:
+            self._add_all(item)
+        else:
+            self._add(text, item)
+        if item.cursor:
+            self._message.cursor = item.cursor
+        return self._size_bytes
 
-    def messages(self, items: Sequence[LogRecord]) -> Iterator[StreamLogsResponse]:
-        """Write records; one of many lines is torn only where it is more than a message can hold."""
-        message = StreamLogsResponse()
+    def messages(self) -> Sequence[StreamLogsResponse]:
+        """Give the records."""
+        messages, self._full, self._size_bytes = [*self._full, self._message], [], 0
+        self._message = StreamLogsResponse()
+        return messages if messages[0].lines else []
+
+    def rest(self, *, is_end: bool) -> Sequence[StreamLogsResponse]:
+        """Give nothing: records are complete."""
+        return ()
+
+    def _add_all(self, record: LogRecord) -> None:
+        folder = LineFolder()
+        first, *others = _portions([*folder.feed(record.text), *folder.finish()], MOST_BYTES)
+        for text in first:
+            self._add(text, record)
+        for portion in others:
+            self._full.append(self._message)
+            self._message = StreamLogsResponse()
+            for text in portion:
+                self._add(text, record)
+
+    def _add(self, text: str, record: LogRecord) -> None:
+        add, stream, attempt, rank = self._message.lines.add, STREAMS[record.stream], record.attempt, record.rank
         try:
-            for record in items:
-                for number, portion in enumerate(_portions(_texts(record), MOST_BYTES)):
-                    if number:
-                        yield message
-                        message = StreamLogsResponse()
-                    for text in portion:
-                        _add_record(message, text, record)
-                message.cursor = record.cursor or message.cursor
-        except Exception:
-            # What was said before is not lost with a record that cannot be written.
-            if message.lines:
-                yield message
-            raise
-        yield message
-
-    def rest(self, *, is_end: bool) -> Iterator[StreamLogsResponse]:
-        """Write nothing: records are complete."""
-        return iter(())
-
-
-def _texts(record: LogRecord) -> Sequence[str]:
-    if "\n" not in record.text and "\r" not in record.text:
-        return (record.text,)
-    folder = LineFolder()
-    return [*folder.feed(record.text), *folder.finish()]
+            line = add(text=text, stream=stream, attempt=attempt, rank=rank)
+        except UnicodeEncodeError:
+            line = add(text=clean(text), stream=stream, attempt=attempt, rank=rank)
+        self._size_bytes += len(text) + LINE_COST_BYTES
+        if len(text) > SURELY_SHORT_CHARS:
+            _shorten(line)
+        if record.level:
+            line.level = _level(record.level)
+        if (stamp := to_timestamp(record.time)) is not None:
+            line.time.CopyFrom(stamp)
 
 
 def _portions(texts: Sequence[str], enough_bytes: int) -> Iterator[Sequence[str]]:
@@ -151,23 +182,13 @@ def _portions(texts: Sequence[str], enough_bytes: int) -> Iterator[Sequence[str]
         yield texts[start:]
 
 
-def _add(message: StreamLogsResponse, text: str, record: LogRecord = PLAIN, seq: int = 0) -> log_pb2.LogLine:
-    add, stream, attempt, rank = message.lines.add, STREAMS[record.stream], record.attempt, record.rank
-    try:
-        line = add(seq=seq, text=text, stream=stream, attempt=attempt, rank=rank)
-    except UnicodeEncodeError:
-        line = add(seq=seq, text=clean(text), stream=stream, attempt=attempt, rank=rank)
-    if len(text) > SURELY_SHORT_CHARS and len(data := line.text.encode()) > LONGEST_LINE_BYTES:
+def _shorten(line: log_pb2.LogLine) -> None:
+    data = line.text.encode()
+    if len(data) > LONGEST_LINE_BYTES:
         line.text, line.truncated = data[:LONGEST_LINE_BYTES].decode("utf-8", "ignore"), True
-    return line
 
 
-def _add_record(message: StreamLogsResponse, text: str, record: LogRecord) -> None:
-    line = _add(message, text, record)
-    if record.level:
-        level = f"LOG_LEVEL_{LEVELS.get(record.level.lower(), record.level.upper())}"
-        if level in log_pb2.LogLevel.keys():  # noqa: SIM118 - the enum itself is no container
-            line.level = log_pb2.LogLevel.Value(level)
-    stamp = to_timestamp(record.time)
-    if stamp is not None:
-        line.time.CopyFrom(stamp)
+def _level(word: str) -> log_pb2.LogLevel.ValueType:
+    level = f"LOG_LEVEL_{LEVELS.get(word.lower(), word.upper())}"
+    # The enum itself is no container.
+    return log_pb2.LogLevel.Value(level) if level in log_pb2.LogLevel.keys() else log_pb2.LOG_LEVEL_UNSPECIFIED  # noqa: SIM118

@@ -41,10 +41,10 @@ class LogStreams:
     async def _read(
         self, reading: Reading[Item], has_job_ended: Callable[[], Awaitable[bool]]
     ) -> AsyncGenerator[pb.StreamLogsResponse, None]:
-        buffer = LogBuffer(reading.text_chars)
+        buffer = LogBuffer(reading)
         self._cuts.add(buffer.cut)
         try:
-            async with buffer.filled_from(reading.open), aclosing(self._batches(reading, buffer)) as messages:
+            async with buffer.filled(), aclosing(self._messages(buffer)) as messages:
                 async for message in messages:
                     yield message
         finally:
@@ -58,20 +58,14 @@ class LogStreams:
                 yield message
             yield pb.StreamLogsResponse(end=True)
 
-    async def _batches(
-        self, reading: Reading[Item], buffer: LogBuffer[Item]
-    ) -> AsyncGenerator[pb.StreamLogsResponse, None]:
+    async def _messages(self, buffer: LogBuffer[Item]) -> AsyncGenerator[pb.StreamLogsResponse, None]:
         """Yield what comes, and a sign of life when nothing does, or nothing but a line that does not end."""
         due = time.monotonic() + self._heartbeat_seconds
-        while (batch := await buffer.next_batch(due - time.monotonic())) is not None:
-            messages = reading.messages(batch) if batch else iter(())
-            message = next(messages, None)
-            if message is None and time.monotonic() >= due:
-                message = pb.StreamLogsResponse()
-            if message is not None:
+        while (messages := await buffer.next_messages(due - time.monotonic())) is not None:
+            if not messages and time.monotonic() >= due:
+                messages = (pb.StreamLogsResponse(),)
+            for message in messages:
                 yield message
-                for message in messages:
-                    yield message
                 due = time.monotonic() + self._heartbeat_seconds
 
     def cut(self) -> None:

@@ -30,7 +30,14 @@ class Prepared:
     """The latest time among them, in seconds since 1970."""
 
 
-def prepare(lines: Sequence[LogLine], *, first_seq: int, redact: Redact, now: datetime) -> Prepared:
+def prepare(
+    lines: Sequence[LogLine],
+    *,
+    first_seq: int,
+    redact: Redact,
+    now: datetime,
+    encode_together: Callable[[], bytes] | None = None,
+) -> Prepared:
     """Encode lines as they are stored, numbered on from `first_seq`."""
     texts = [line.text for line in lines]
     kept = shown(texts, redact)
@@ -38,7 +45,7 @@ def prepare(lines: Sequence[LogLine], *, first_seq: int, redact: Redact, now: da
         for line, text in zip(lines, kept, strict=True):
             line.text, line.truncated = _fit(text, line.truncated)
     latest = _complete(lines, first_seq, now)
-    data = encode_all(lines)
+    data = encode_together() if encode_together else encode_all(lines)
     if len(data) <= MESSAGE_BYTES:
         return Prepared([Stretch(data, len(lines))] if lines else [], latest)
     return Prepared([Stretch(encode(line), 1) for line in lines], latest)
