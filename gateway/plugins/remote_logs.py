@@ -33,12 +33,13 @@ async def read(caller: Caller, platform_job_id: str, cursor: str, after_line: in
             async for message in messages:
                 # A sign of life has none of these; it has done its work when it came.
                 if message.lines or message.cursor or message.end:
-                    yield _batch(message)
+                    yield batch_of(message)
     except PlatformTimeout:
         return
 
 
-def _batch(message: pb.StreamLogsResponse) -> SourceBatch:
+def batch_of(message: pb.StreamLogsResponse) -> SourceBatch:
+    """Take a message as it came; it has nothing but its lines then."""
     cursor, is_end = message.cursor, message.end
     # With nothing but lines it is such a message as is stored and sent to followers.
     message.ClearField("cursor")
