@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.logs.intake import MAX_TEXT_BYTES, prepare
-from gateway.logs.wire import MESSAGE_BYTES, LogLine, StreamLogsResponse, lines
+from gateway.logs.wire import MESSAGE_BYTES, LogLine, LogStream, StreamLogsResponse, lines
 from gateway.plugins.remote_logs import batch_of
 from gateway.redaction import Redactor
 from peftstudio.connector.v1 import connector_service_pb2 as connector
@@ -51,7 +51,7 @@ def alone(line: LogLine, seq: int) -> LogLine:
     kept.truncated = line.truncated or kept.text != text
     if not line.HasField("time"):
         kept.time.FromDatetime(NOON)
-    kept.stream = line.stream or 1
+    kept.stream = line.stream or LogStream.LOG_STREAM_STDOUT
     kept.attempt = line.attempt or 1
     return kept
 
@@ -62,7 +62,7 @@ def test_a_batch_is_stored_as_its_lines_would_be_one_by_one(batch: list[LogLine]
     expected = [alone(line, seq) for seq, line in enumerate(batch, first_seq)]
     prepared = prepare(batch, first_seq=first_seq, redact=Redactor([SECRET]), now=NOON)
     assert [line for stretch in prepared.encoded for line in lines(stretch.data)] == expected
-    assert [len(lines(stretch.data)) for stretch in prepared.encoded] == [stretch.count for stretch in prepared.encoded]
+    assert all(len(list(lines(stretch.data))) == stretch.count for stretch in prepared.encoded)
     assert all(len(stretch.data) <= MESSAGE_BYTES for stretch in prepared.encoded if stretch.count > 1)
     assert prepared.latest == max([0, *(line.time.seconds for line in expected)])
 

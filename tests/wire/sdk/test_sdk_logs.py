@@ -162,7 +162,7 @@ async def test_what_a_full_message_leaves_behind_does_not_wait_either() -> None:
         await harness.connect()
         call = harness.stub.StreamLogs(REQUEST, timeout=SECONDS)
         while lines < 10:
-            lines += len((await call.read()).lines)  # type: ignore[union-attr]
+            lines += len((await call.read()).lines)  # type: ignore[attr-defined]
         call.cancel()
     assert lines == 10
 
