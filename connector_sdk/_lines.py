@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class LineFolder:
     """Split at line ends, and fold a carriage-return progress bar to its last state.
@@ -21,9 +23,23 @@ class LineFolder:
         """Whether the log ends in the middle of a line at the moment."""
         return bool(self._is_terminated) and self._held is not None
 
+    def feed_all(self, items: Sequence[object]) -> list[str]:
+        """Take items and return the lines that are complete."""
+        texts = [item if type(item) is str else decoded(item) for item in items]
+        if self._held is None:
+            joined = "".join(texts)
+            # Almost always is each item one line, and one look at all of them is the cheapest way to know.
+            if "\r" not in joined and joined.count("\n") == (len(texts) if self._is_terminated else 0):
+                if self._is_terminated is False:
+                    return texts
+                lines = [text[:-1] for text in texts if text.endswith("\n")]
+                if self._is_terminated and len(lines) == len(texts):
+                    return lines
+        return [line for text in texts for line in self.feed(text)]
+
     def feed(self, item: object) -> list[str]:
         """Take one item and return the lines that are complete."""
-        text = _decoded(item)
+        text = decoded(item)
         if self._is_terminated is None:
             self._is_terminated = text.endswith("\n")
         lines: list[str] = []
@@ -49,7 +65,8 @@ class LineFolder:
         return [] if held is None else [_folded(held)]
 
 
-def _decoded(item: object) -> str:
+def decoded(item: object) -> str:
+    """Read an item as text, whatever it is."""
     return bytes(item).decode("utf-8", "replace") if isinstance(item, bytes | bytearray) else str(item)
 
 

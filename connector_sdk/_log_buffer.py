@@ -1,109 +1,108 @@
-"""Take lines from an author at his pace and hand them on in batches, with a sign of life when there are none."""
+"""Take what an author yields at his pace and hand it on in messages, with a sign of life when there is nothing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
-from connector_sdk._log_lines import LogEntry
+from connector_sdk._iterate import walking
+from connector_sdk._log_lines import ENOUGH_BYTES, Reading
+from peftstudio.connector.v1.connector_service_pb2 import StreamLogsResponse
 
-MOST_LINES = 64  # per message
-ENOUGH_BYTES = 32 * 1024  # per message
-MOST_BYTES = 1024 * 1024  # per message, where one record has that much
 LINGER_SECONDS = 0.025  # how long a first line waits for company
 MOST_WAITING_BYTES = 256 * 1024  # read ahead of a slow gateway
-LINE_COST_BYTES = 64  # what a line costs besides its text
+
+Item = TypeVar("Item")
 
 
-class LogBuffer:
-    """Hold the lines between the author who writes and the call that sends. A full buffer stops the author."""
+class LogBuffer(Generic[Item]):
+    """Hold messages between the author who writes and the call that sends. A full buffer stops the author."""
 
-    def __init__(self, heartbeat_seconds: float) -> None:
-        """Give an empty batch after `heartbeat_seconds` without a line."""
-        self._heartbeat_seconds = heartbeat_seconds
-        self._entries: deque[LogEntry] = deque()
-        self._waiting_bytes = 0
+    def __init__(self, reading: Reading[Item]) -> None:
+        """Make messages in the way of a reading."""
+        self._reading = reading
+        self._full: deque[tuple[Sequence[StreamLogsResponse], int]] = deque()
+        self._full_bytes = 0
+        self._open_bytes = 0
+        """What the reading has that is not a full message yet."""
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
         self._filling: asyncio.Task[None] | None = None
         self.is_cut = False
-        """Whether the batches ended before the source did."""
+        """Whether the messages ended before the source did."""
 
     @asynccontextmanager
-    async def filled_from(self, source: AsyncGenerator[LogEntry, None]) -> AsyncIterator[None]:
-        """Read `source` meanwhile."""
+    async def filled(self) -> AsyncIterator[None]:
+        """Read the log meanwhile."""
         # A TaskGroup would hide the GeneratorExit of a client that goes away in a group of exceptions.
-        self._filling = asyncio.create_task(self._fill(source))
+        self._filling = asyncio.create_task(self._fill())
         try:
             yield
         finally:
             self._filling.cancel()
             await asyncio.wait([self._filling])
 
-    async def next_batch(self) -> list[LogEntry] | None:
-        """Give the next lines; an empty list is a sign of life, None the end. Raises what the source raised."""
-        if not await _within(self._heartbeat_seconds, self._arrived):
-            return []
+    async def next_messages(self, patience_seconds: float) -> Sequence[StreamLogsResponse] | None:
+        """Give what came; nothing where none came in time, None at the end. Raises what the author raised."""
+        if not await _within(patience_seconds, self._arrived):
+            return ()
         await _within(LINGER_SECONDS, self._enough)
-        batch = self._take()
-        if batch or self._filling is None:
-            return batch
-        if not self.is_cut:
+        if self._full or self._open_bytes or not self._has_ended:
+            return self._take()
+        if self._filling is not None and not self.is_cut:
             await self._filling
         return None
 
     def cut(self) -> None:
-        """Let the batches end here, although the source goes on."""
+        """Let the messages end here, although the source goes on."""
         self.is_cut = True
         if self._filling:
             self._filling.cancel()
 
-    async def _fill(self, source: AsyncGenerator[LogEntry, None]) -> None:
+    async def _fill(self) -> None:
+        take = self._reading.take
         try:
-            async with aclosing(source) as entries:
-                async for entry in entries:
-                    await self._put(entry)
+            async with walking(self._reading.open()) as items:
+                async for item in items:
+                    self._open_bytes = take(item)
+                    if self._open_bytes >= ENOUGH_BYTES:
+                        await self._close()
+                    elif not self._arrived.is_set():
+                        self._arrived.set()
         finally:
             self._arrived.set()
             self._enough.set()
 
-    async def _put(self, entry: LogEntry) -> None:
-        self._entries.append(entry)
-        self._waiting_bytes += _cost(entry)
+    async def _close(self) -> None:
+        self._full.append((self._reading.messages(), self._open_bytes))
+        self._full_bytes += self._open_bytes
+        self._open_bytes = 0
         self._arrived.set()
-        if len(self._entries) >= MOST_LINES or self._waiting_bytes >= ENOUGH_BYTES:
-            self._enough.set()
-        while self._waiting_bytes >= MOST_WAITING_BYTES:
+        self._enough.set()
+        while self._full_bytes >= MOST_WAITING_BYTES:
             self._room.clear()
             await self._room.wait()
 
-    def _take(self) -> list[LogEntry]:
-        batch: list[LogEntry] = []
-        size_bytes = 0
-        while self._entries:
-            is_torn = bool(batch) and not batch[-1].is_whole
-            if size_bytes >= (MOST_BYTES if is_torn else ENOUGH_BYTES) or (len(batch) >= MOST_LINES and not is_torn):
-                break
-            batch.append(self._entries.popleft())
-            size_bytes += _cost(batch[-1])
-        self._waiting_bytes -= size_bytes
-        self._room.set()
-        self._rearm()
-        return batch
-
-    def _rearm(self) -> None:
-        has_ended = self._filling is not None and self._filling.done()
-        if not self._entries and not has_ended:
-            self._arrived.clear()
-        if len(self._entries) < MOST_LINES and self._waiting_bytes < ENOUGH_BYTES and not has_ended:
+    def _take(self) -> Sequence[StreamLogsResponse]:
+        if self._full:
+            messages, size_bytes = self._full.popleft()
+            self._full_bytes -= size_bytes
+            self._room.set()
+        else:
+            messages, self._open_bytes = self._reading.messages(), 0
+        if not self._full and not self._has_ended:
             self._enough.clear()
+            if not self._open_bytes:
+                self._arrived.clear()
+        return messages
 
-
-def _cost(entry: LogEntry) -> int:
-    return len(entry.line.text) + LINE_COST_BYTES
+    @property
+    def _has_ended(self) -> bool:
+        return self._filling is not None and self._filling.done()
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

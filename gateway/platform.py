@@ -6,7 +6,7 @@ Every method raises `GatewayError` and nothing else, and ends within its deadlin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +38,8 @@ class SourceBatch:
     """Continues behind the last line; empty where the source has no cursors."""
     is_end: bool
     """Whether the log has ended."""
+    encode: Callable[[], bytes] | None = None
+    """Encodes the lines together, as they are by then, which takes a fraction of the time of one by one."""
 
 
 class Platform(Protocol):

@@ -131,6 +131,8 @@ class Attendant:
 
     async def _measure(self, job_id: str, lines: Sequence[LogLine], first_seq: int) -> None:
         points = measured(lines, first_seq, self._around.clock.now())
+        if not points:
+            return
         await self._around.ledger.add_metrics(job_id, points)
         if tokens := tokens_of(points):
             await self._around.ledger.change(job_id, lambda now: Step(replace(now, tokens=max(now.tokens, tokens))))

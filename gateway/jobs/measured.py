@@ -44,8 +44,12 @@ def tokens_of(points: Sequence[Metric]) -> int:
     return max(counts, default=0)
 
 
-def _points(line: LogLine, seq: int, now: datetime) -> list[Metric]:
-    text = line.text.strip()
+def _points(line: LogLine, seq: int, now: datetime) -> Sequence[Metric]:
+    text = line.text
+    # Most lines are none, and this is the cheapest way to know.
+    if "{" not in text:
+        return ()
+    text = text.strip()
     # A progress bar that draws over itself leaves the dict behind its last carriage return.
     text = text.rpartition("\r")[2].strip()
     if not text.startswith("{") or len(text) > MAX_LINE_CHARS or not _LINE.fullmatch(text):

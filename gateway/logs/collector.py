@@ -170,7 +170,7 @@ class Collector:
             return
         segments = self._log.segments
         last_seq = segments.mark.last_seq - way.missing_lines
-        came = list(shown([LogLine(text=text) for text in way.unchecked], self._redactor))
+        came = list(shown(way.unchecked, self._redactor))
         stored = segments.texts(last_seq - len(came), last_seq)
         is_deleted = 0 < segments.kept_after >= last_seq
         if not is_deleted and (not stored or came[-len(stored) :] != stored):
@@ -185,9 +185,9 @@ class Collector:
     async def _take_all(self, stream: AsyncGenerator[SourceBatch, None], way: Continuation) -> bool:
         while batch := await self._next_batch(stream, way):
             texts = [line.text for line in batch.lines]
-            known = way.take(texts, partial(shown, batch.lines, self._redactor), batch.cursor)
-            if fresh := batch.lines[known:]:
-                await self._take(fresh, way)
+            known = way.take(texts, partial(shown, texts, self._redactor), batch.cursor)
+            if known < len(texts):
+                await self._take(batch if not known else replace(batch, lines=batch.lines[known:], encode=None), way)
             if batch.is_end:
                 return True
         return False
@@ -208,15 +208,18 @@ class Collector:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _take(self, fresh: Sequence[LogLine], way: Continuation) -> None:
+    async def _take(self, fresh: SourceBatch, way: Continuation) -> None:
         if self._clock.monotonic() - self._secrets_read_at > SECRETS_SECONDS:
             await self._learn_secrets()
         segments = self._log.segments
         first_seq = segments.mark.last_seq + 1
         if self._measure is not None and self._is_measured:
             # Before the lines are stored: after a crash they come again, and give the same points.
-            await self._measure(self._job.id, fresh, first_seq)
-        prepared = prepare(fresh, first_seq=first_seq, redact=self._redactor, now=self._clock.now())
+            await self._measure(self._job.id, fresh.lines, first_seq)
+        now = self._clock.now()
+        prepared = prepare(
+            fresh.lines, first_seq=first_seq, redact=self._redactor, now=now, encode_together=fresh.encode
+        )
         gap = encode_gap(first_seq, 0, way.gap) if way.gap else b""
         segments.append(prepared.encoded, way.place, latest=prepared.latest, gap=gap)
         way.gap = ""

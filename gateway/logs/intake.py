@@ -1,4 +1,8 @@
-"""What a line goes through before it is stored: folding, redaction, cutting and numbering."""
+"""What lines go through before they are stored: folding, redaction, cutting and numbering.
+
+All of it is looked up for a batch at once, and done only to lines that need it: almost none do. A batch that fits a
+message is encoded at once, too.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from gateway.logs.wire import LogLine, LogStream, encode
+from gateway.logs.wire import MESSAGE_BYTES, LogLine, LogStream, Stretch, encode, encode_all
 
 MAX_TEXT_BYTES = 64 * 1024
 """Longest text of a line; the rest is cut off and the line flagged."""
+
+SURELY_SHORT_CHARS = MAX_TEXT_BYTES // 4
+"""A character takes at most four bytes, so that most lines need not be encoded to be measured."""
 
 Redact = Callable[[Sequence[str]], Sequence[str]]
 
@@ -20,30 +25,58 @@ Redact = Callable[[Sequence[str]], Sequence[str]]
 class Prepared:
     """Lines as they are stored."""
 
-    encoded: Sequence[bytes]
+    encoded: Sequence[Stretch]
     latest: int
     """The latest time among them, in seconds since 1970."""
 
 
-def prepare(lines: Sequence[LogLine], *, first_seq: int, redact: Redact, now: datetime) -> Prepared:
+def prepare(
+    lines: Sequence[LogLine],
+    *,
+    first_seq: int,
+    redact: Redact,
+    now: datetime,
+    encode_together: Callable[[], bytes] | None = None,
+) -> Prepared:
     """Encode lines as they are stored, numbered on from `first_seq`."""
-    encoded, stamp, latest = [], Timestamp(), 0
-    stamp.FromDatetime(now)
-    for seq, (line, text) in enumerate(zip(lines, shown(lines, redact), strict=True), first_seq):
-        line.seq = seq
-        line.text, line.truncated = _fit(text, line.truncated)
-        if not line.HasField("time"):
-            line.time.CopyFrom(stamp)
-        latest = max(latest, line.time.seconds)
-        line.stream = line.stream or LogStream.LOG_STREAM_STDOUT
-        line.attempt = line.attempt or 1
-        encoded.append(encode(line))
-    return Prepared(encoded, latest)
+    texts = [line.text for line in lines]
+    kept = shown(texts, redact)
+    if kept is not texts or len(max(texts, key=len, default="")) > SURELY_SHORT_CHARS:
+        for line, text in zip(lines, kept, strict=True):
+            line.text, line.truncated = _fit(text, line.truncated)
+    latest = _complete(lines, first_seq, now)
+    data = encode_together() if encode_together else encode_all(lines)
+    if len(data) <= MESSAGE_BYTES:
+        return Prepared([Stretch(data, len(lines))] if lines else [], latest)
+    return Prepared([Stretch(encode(line), 1) for line in lines], latest)
 
 
-def shown(lines: Sequence[LogLine], redact: Redact) -> Sequence[str]:
+def shown(texts: Sequence[str], redact: Redact) -> Sequence[str]:
     """Return the texts of lines as they are stored, but for the limit of their size."""
-    return redact([_fold(line.text) for line in lines])
+    joined = "\n".join(texts)
+    if "\r" in joined or joined.count("\n") >= len(texts):
+        texts = [_fold(text) for text in texts]
+    return redact(texts)
+
+
+def _complete(lines: Sequence[LogLine], first_seq: int, now: datetime) -> int:
+    """Number lines, say what their source left open, and return the latest time."""
+    stamped = LogLine()
+    stamped.time.FromDatetime(now)
+    latest, stamp = 0, stamped.SerializeToString()
+    for seq, line in enumerate(lines, first_seq):
+        line.seq = seq
+        if line.HasField("time"):
+            latest = max(latest, line.time.seconds)
+        else:
+            # Half of what CopyFrom takes.
+            line.MergeFromString(stamp)
+            latest = max(latest, stamped.time.seconds)
+        if not line.stream:
+            line.stream = LogStream.LOG_STREAM_STDOUT
+        if not line.attempt:
+            line.attempt = 1
+    return latest
 
 
 def _fold(text: str) -> str:
@@ -54,8 +87,7 @@ def _fold(text: str) -> str:
 
 
 def _fit(text: str, is_truncated: bool) -> tuple[str, bool]:
-    # A character takes at most four bytes, so that most lines need not be encoded to be measured.
-    if len(text) * 4 <= MAX_TEXT_BYTES:
+    if len(text) <= SURELY_SHORT_CHARS:
         return text, is_truncated
     data = text.encode()
     if len(data) <= MAX_TEXT_BYTES:

@@ -17,10 +17,7 @@ from pathlib import Path
 from gateway.errors import StorageFull
 from gateway.logs.mark import Entry, Mark
 from gateway.logs.place import Place
-from gateway.logs.wire import frames, is_line
-
-READ_BYTES = 32 * 1024
-"""Bytes per message to a follower, as the contract says; a single line may be longer."""
+from gateway.logs.wire import MESSAGE_BYTES, Stretch, frames, is_line
 
 _CLOSED = -1
 
@@ -100,7 +97,7 @@ class Segment:
             os.close(self._index)
         self._index = _CLOSED
 
-    def append(self, encoded: Sequence[bytes], place: Place, *, latest: int = 0, gap: bytes = b"") -> None:
+    def append(self, encoded: Sequence[Stretch], place: Place, *, latest: int = 0, gap: bytes = b"") -> None:
         """Store encoded lines, numbered on from `mark.last_seq`, with the gap in front and the source's place behind.
 
         Raises:
@@ -115,7 +112,7 @@ class Segment:
         entry = Entry(Mark(size, seq, place, max(latest, self._mark.latest)), ends, has_gap=bool(gap))
         index = entry.encode()
         try:
-            _write_all(self._lines, b"".join((gap, *encoded)), self._mark.size)
+            _write_all(self._lines, b"".join((gap, *(stretch.data for stretch in encoded))), self._mark.size)
             _write_all(self._index, index, self._index_bytes)
         except OSError as error:
             self._cut_back()
@@ -142,7 +139,7 @@ class Segment:
         """
         if position >= self._mark.size:
             return b"", self._mark.last_seq
-        block = bisect_right(self._sizes, position + READ_BYTES) - 1
+        block = bisect_right(self._sizes, position + MESSAGE_BYTES) - 1
         if self._sizes[block] <= position:
             block += 1
         gap = bisect_right(self._gaps, position)
@@ -178,7 +175,7 @@ class Segment:
             self._latest[-1] = entry.mark.latest
         for size, seq in entry.ends:
             # Ends of small batches within one message are not worth their memory.
-            if is_joined and len(self._sizes) > 1 and size - self._sizes[-2] <= READ_BYTES:
+            if is_joined and len(self._sizes) > 1 and size - self._sizes[-2] <= MESSAGE_BYTES:
                 self._sizes[-1], self._seqs[-1], self._latest[-1] = size, seq, entry.mark.latest
             else:
                 self._sizes.append(size)
@@ -193,19 +190,20 @@ class Segment:
                 os.ftruncate(descriptor, size)
 
 
-def _message_ends(encoded: Sequence[bytes], mark: Mark, head_bytes: int) -> list[tuple[int, int]]:
+def _message_ends(encoded: Sequence[Stretch], mark: Mark, head_bytes: int) -> list[tuple[int, int]]:
     """Return (bytes, seq) behind every run of lines that fills a message, and behind the last line."""
     if not encoded:
         return []
     ends: list[tuple[int, int]] = []
-    start = mark.size
+    start, seq = mark.size, mark.last_seq
     size = start + head_bytes
-    for seq, line in enumerate(encoded, mark.last_seq + 1):
-        if seq > mark.last_seq + 1 and size > start and size + len(line) - start > READ_BYTES:
-            ends.append((size, seq - 1))
+    for stretch in encoded:
+        if seq > mark.last_seq and size + len(stretch.data) - start > MESSAGE_BYTES:
+            ends.append((size, seq))
             start = size
-        size += len(line)
-    ends.append((size, mark.last_seq + len(encoded)))
+        size += len(stretch.data)
+        seq += stretch.count
+    ends.append((size, seq))
     return ends
 
 

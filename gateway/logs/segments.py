@@ -22,7 +22,7 @@ from gateway.errors import StorageFull
 from gateway.logs.mark import Entry, Mark
 from gateway.logs.place import Place
 from gateway.logs.segment import Segment, index_path, lines_path
-from gateway.logs.wire import lines
+from gateway.logs.wire import Stretch, lines
 
 SEGMENTS = 8
 """In how many parts a full log is deleted: the fewer, the more of what could be kept goes at once."""
@@ -101,7 +101,7 @@ class Segments:
         for segment in self._open.values():
             segment.close()
 
-    def append(self, encoded: Sequence[bytes], place: Place, *, latest: int = 0, gap: bytes = b"") -> None:
+    def append(self, encoded: Sequence[Stretch], place: Place, *, latest: int = 0, gap: bytes = b"") -> None:
         """Store encoded lines, numbered on from `mark.last_seq`, with the gap in front and the source's place behind.
 
         Raises:

@@ -9,17 +9,21 @@ module of `gateway.logs` that knows the generated classes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from peftstudio.gateway.v1.jobs_service_pb2 import StreamLogsResponse
 from peftstudio.job.v1.log_pb2 import LogFilter, LogGap, LogLine, LogStream
 
 __all__ = [
+    "MESSAGE_BYTES",
     "LogFilter",
     "LogGap",
     "LogLine",
     "LogStream",
     "StreamLogsResponse",
+    "Stretch",
     "encode",
+    "encode_all",
     "encode_gap",
     "frames",
     "gap_bytes",
@@ -27,14 +31,30 @@ __all__ = [
     "lines",
 ]
 
+MESSAGE_BYTES = 32 * 1024
+"""Bytes per message to a follower, as the contract says; a single line may be longer."""
+
 _TAG = bytes([StreamLogsResponse.LINES_FIELD_NUMBER << 3 | 2])
 _GAP_TAG = bytes([StreamLogsResponse.GAP_FIELD_NUMBER << 3 | 2])
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Lines as they are stored and sent, no more than one message holds."""
+
+    data: bytes
+    count: int
 
 
 def encode(line: LogLine) -> bytes:
     """Encode one line as it is stored and sent."""
     body = line.SerializeToString()
     return _TAG + _varint(len(body)) + body
+
+
+def encode_all(lines: Iterable[LogLine]) -> bytes:
+    """Encode lines as they are stored and sent, in a fraction of the time that they take one by one."""
+    return StreamLogsResponse(lines=lines).SerializeToString()
 
 
 def encode_gap(from_seq: int, to_seq: int, why: str) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from google.protobuf.unknown_fields import UnknownFieldSet
+
 from gateway.errors import PlatformTimeout
 from gateway.platform import SourceBatch
 from gateway.plugins import streams
@@ -31,6 +33,16 @@ async def read(caller: Caller, platform_job_id: str, cursor: str, after_line: in
             async for message in messages:
                 # A sign of life has none of these; it has done its work when it came.
                 if message.lines or message.cursor or message.end:
-                    yield SourceBatch(message.lines, message.cursor, message.end)
+                    yield batch_of(message)
     except PlatformTimeout:
         return
+
+
+def batch_of(message: pb.StreamLogsResponse) -> SourceBatch:
+    """Take a message as it came; it has nothing but its lines then."""
+    cursor, is_end = message.cursor, message.end
+    # With nothing but lines it is such a message as is stored and sent to followers.
+    message.ClearField("cursor")
+    message.ClearField("end")
+    # What a newer connector says besides would be no line.
+    return SourceBatch(message.lines, cursor, is_end, None if UnknownFieldSet(message) else message.SerializeToString)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from gateway.errors import StorageFull
 from gateway.logs.intake import prepare
 from gateway.logs.place import Place
-from gateway.logs.segment import READ_BYTES, Segment
-from gateway.logs.wire import LogLine, lines
+from gateway.logs.segment import Segment
+from gateway.logs.wire import MESSAGE_BYTES, LogLine, lines
 from gateway.redaction import Redactor
 from tests.support.clocks import NOON
 
@@ -109,8 +109,8 @@ def test_a_message_holds_many_lines_but_no_more_than_its_bound(tmp_path: Path) -
     while data := segment.read(position)[0]:
         sizes.append(len(data))
         position += len(data)
-    assert max(sizes) <= READ_BYTES
-    assert len(sizes) < 5000 * 130 / READ_BYTES + 3
+    assert max(sizes) <= MESSAGE_BYTES
+    assert len(sizes) < 5000 * 130 / MESSAGE_BYTES + 3
 
 
 def test_a_line_longer_than_a_message_is_still_whole(tmp_path: Path) -> None:

@@ -64,3 +64,12 @@ def test_a_last_item_without_the_line_end_that_all_others_had_is_half_a_line(ite
     for item in items:
         folder.feed(item)
     assert folder.is_torn == is_torn
+
+
+@given(
+    st.lists(st.lists(st.text(alphabet="ab\r\n", max_size=4) | st.sampled_from(["a\n", "b"]), max_size=8), max_size=6)
+)
+def test_items_taken_together_become_the_lines_that_they_become_one_by_one(batches: list[list[str]]) -> None:
+    folder = LineFolder()
+    together = [line for batch in batches for line in folder.feed_all(batch)] + folder.finish()
+    assert together == _lines(*(item for batch in batches for item in batch))

@@ -81,8 +81,8 @@ async def test_many_lines_travel_in_few_messages_and_in_order() -> None:
 
     messages = await _read(_connector(log))
     assert _texts(messages) == [f"line {number}" for number in range(10_000)]
-    assert len(messages) < 10_000 / 50
-    assert max(len(message.lines) for message in messages) <= 64
+    assert len(messages) < 10_000 / 500
+    assert max(message.ByteSize() for message in messages) <= 32 * 1024
 
 
 async def test_long_lines_fill_a_message_by_their_bytes() -> None:
@@ -149,6 +149,35 @@ async def test_a_line_does_not_wait_long_for_company() -> None:
         first = await call.read()
         call.cancel()
     assert _texts([first]) == ["early"]  # type: ignore[list-item]
+
+
+async def test_what_a_full_message_leaves_behind_does_not_wait_either() -> None:
+    async def log() -> AsyncIterator[str]:
+        for _ in range(10):
+            yield "x" * 10_000
+        await asyncio.Event().wait()
+
+    lines = 0
+    async with ConnectorHarness(_connector(log)) as harness, asyncio.timeout(2):
+        await harness.connect()
+        call = harness.stub.StreamLogs(REQUEST, timeout=SECONDS)
+        while lines < 10:
+            lines += len((await call.read()).lines)  # type: ignore[attr-defined]
+        call.cancel()
+    assert lines == 10
+
+
+async def test_a_progress_bar_that_is_drawn_on_and_on_gives_signs_of_life() -> None:
+    async def log() -> AsyncIterator[str]:
+        while True:
+            yield "\r 50%"
+            await asyncio.sleep(0)
+
+    async with ConnectorHarness(_connector(log), heartbeat_seconds=0.02) as harness, asyncio.timeout(SECONDS):
+        await harness.connect()
+        call = harness.stub.StreamLogs(REQUEST, timeout=SECONDS)
+        assert [await call.read() for _ in range(3)] == [pb.StreamLogsResponse()] * 3
+        call.cancel()
 
 
 async def test_an_author_is_closed_when_the_client_goes_away() -> None:
@@ -254,11 +283,39 @@ async def test_a_record_of_many_lines_is_not_torn_from_its_cursor() -> None:
     class Blocks(PlainConnector):
         async def stream_logs_from(self, job_id: str, cursor: str) -> AsyncIterator[LogRecord]:
             for number in range(3):
-                yield LogRecord(text="\n".join("abcdefghij" * 10), cursor=str(number))
+                yield LogRecord(text="\n".join(["x" * 1000] * 100), cursor=str(number))
 
     messages = await _read(Blocks)
     assert [len(message.lines) for message in messages if message.lines] == [100, 100, 100]
     assert [message.cursor for message in messages] == ["0", "1", "2", ""]
+
+
+async def test_a_record_that_cannot_be_written_comes_behind_those_before_it_and_not_in_part() -> None:
+    class Odd(PlainConnector):
+        async def stream_logs_from(self, job_id: str, cursor: str) -> AsyncIterator[LogRecord]:
+            yield LogRecord(text="good", cursor="1")
+            yield LogRecord(text="no such rank", rank=2**40, cursor="2")
+
+    async with ConnectorHarness(Odd) as harness:
+        await harness.connect()
+        call = harness.stub.StreamLogs(REQUEST, timeout=SECONDS)
+        first = await call.read()
+        await failure(call)
+    assert first == pb.StreamLogsResponse(
+        lines=[log_pb2.LogLine(text="good", stream=log_pb2.LOG_STREAM_STDOUT, attempt=1)], cursor="1"
+    )
+
+
+async def test_records_of_any_content_become_valid_lines() -> None:
+    class Odd(PlainConnector):
+        async def stream_logs_from(self, job_id: str, cursor: str) -> AsyncIterator[LogRecord]:
+            for text in ("", "a\nb", "1%\r2%", "\ud800".encode("utf-8", "surrogatepass").decode("utf-8", "replace")):
+                yield LogRecord(text=text)
+            yield LogRecord(text="ä" * 64 * 1024)
+
+    *short, long = (line for message in await _read(Odd) for line in message.lines)
+    assert [line.text for line in short] == ["", "a", "b", "2%", "\ufffd" * 3]
+    assert (len(long.text.encode()), long.truncated) == (64 * 1024, True)
 
 
 async def test_sixty_four_logs_are_followed_at_a_time() -> None:
