@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
+from connector_sdk._chunk import fetched
 from connector_sdk._connections import Connection
 from connector_sdk._observation import to_observation
-from connector_sdk._pieces import pieces_of
+from connector_sdk._pieces import parts_of
 from connector_sdk._spool import ARTIFACT_ID
 from connector_sdk._text import clean
 from connector_sdk.connector import overrides
@@ -29,8 +31,11 @@ async def list_artifacts(connection: Connection, job_id: str) -> list[artifact_p
 
 async def send_artifact(
     connection: Connection, request: pb.FetchArtifactRequest
-) -> AsyncGenerator[pb.FetchArtifactResponse, None]:
-    """Yield the file from the offset on. Its checksum comes first where it is known, and last where it is counted."""
+) -> AsyncGenerator[pb.FetchArtifactResponse | bytes, None]:
+    """Yield the file from the offset on, its bytes in wire format already.
+
+    Its checksum comes first where it is known, and last where it is counted.
+    """
     if request.offset < 0:
         raise BadOffsetError(f"The offset {request.offset} is negative.")
     known = await _known(connection, request)
@@ -40,11 +45,14 @@ async def send_artifact(
         yield pb.FetchArtifactResponse(size=known.size, sha256=known.sha256)
     digest, position = hashlib.sha256(), request.offset
     is_counted = request.offset == 0 and not (known and known.sha256)
-    async for piece in pieces_of(_open(connection, request)):
-        if is_counted:
-            digest.update(piece)
-        yield pb.FetchArtifactResponse(chunk=artifact_pb2.Chunk(offset=position, data=piece))
-        position += len(piece)
+    async with aclosing(parts_of(_open(connection, request))) as pieces:
+        async for parts in pieces:
+            if is_counted:
+                for part in parts:
+                    digest.update(part)
+            size = sum(map(len, parts))
+            yield fetched(position, parts, size)
+            position += size
     if is_counted:
         yield pb.FetchArtifactResponse(size=position, sha256=digest.hexdigest())
 

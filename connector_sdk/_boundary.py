@@ -25,6 +25,7 @@ TOKEN_HEADER = "x-connector-token"  # noqa: S105 - its name, not its value
 Context = grpc.aio.ServicerContext
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[object, object] | None"]]
 UnaryAnswer = Callable[[object, "Context[object, object]"], Awaitable[object]]
+Serialize = Callable[[object], bytes]
 StreamAnswer = Callable[[object, "Context[object, object]"], AsyncGenerator[object, None]]
 
 
@@ -56,7 +57,7 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _wrapped(
         self, handler: grpc.RpcMethodHandler[object, object], is_known: bool
     ) -> grpc.RpcMethodHandler[object, object]:
-        codec = (handler.request_deserializer, handler.response_serializer)
+        codec = (handler.request_deserializer, _passing_bytes(handler.response_serializer))
         if handler.response_streaming:
             inner = cast("StreamAnswer", handler.stream_stream if handler.request_streaming else handler.unary_stream)
             streaming = self._guard_stream(inner, is_known)
@@ -110,3 +111,10 @@ class Boundary(grpc.aio.ServerInterceptor):
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+
+
+def _passing_bytes(serialize: Serialize | None) -> Serialize | None:
+    """Let a servicer answer with bytes that are in wire format already, as a file's are."""
+    if serialize is None:
+        return None
+    return lambda response: response if isinstance(response, bytes) else serialize(response)

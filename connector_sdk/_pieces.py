@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from connector_sdk._iterate import walking
 
-PIECE_BYTES = 256 * 1024  # bigger ones gain little, and all must stay below 1 MiB
+PIECE_BYTES = 512 * 1024  # bigger ones gain nothing, and all must stay below 1 MiB
+WAITING_SECONDS = 1.0  # what a slow source gives is not held back for longer, once it gives more
+
+Source = bytes | bytearray | memoryview | AsyncIterator[bytes]
 
 
-async def pieces_of(source: bytes | bytearray | memoryview | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield what `source` holds or yields, in pieces of at most 256 KiB; small ones are put together."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        whole = memoryview(source)
-        for start in range(0, len(whole), PIECE_BYTES):
-            yield bytes(whole[start : start + PIECE_BYTES])
-        return
-    waiting = bytearray()
-    async with walking(source) as given:
+async def parts_of(source: Source) -> AsyncGenerator[list[bytes], None]:
+    """Yield what `source` holds or yields, in lists that are a piece each: at most 512 KiB, small ones put together."""
+    waiting: list[bytes] = []
+    size, since = 0, 0.0
+    async with aclosing(_given(source)) as given:
         async for data in given:
-            if len(data) == PIECE_BYTES and not waiting:
-                yield data
-                continue
-            view = memoryview(data)
-            for start in range(0, len(view), PIECE_BYTES):
-                waiting += view[start : start + PIECE_BYTES]
-                if len(waiting) >= PIECE_BYTES:
-                    yield bytes(waiting[:PIECE_BYTES])
-                    del waiting[:PIECE_BYTES]
+            start = 0
+            while start < len(data):
+                part = data[start : start + PIECE_BYTES - size]
+                since = since if waiting else time.monotonic()
+                waiting.append(part)
+                size, start = size + len(part), start + len(part)
+                if size == PIECE_BYTES or time.monotonic() - since > WAITING_SECONDS:
+                    yield waiting
+                    waiting, size = [], 0
     if waiting:
-        yield bytes(waiting)
+        yield waiting
+
+
+async def pieces_of(source: Source) -> AsyncIterator[bytes]:
+    """Yield what `source` holds or yields, in pieces of at most 512 KiB; small ones are put together."""
+    async for parts in parts_of(source):
+        yield b"".join(parts)
 
 
 async def read_pieces(descriptor: int, offset: int) -> AsyncIterator[bytes]:
@@ -39,3 +46,13 @@ async def read_pieces(descriptor: int, offset: int) -> AsyncIterator[bytes]:
     while piece := await asyncio.to_thread(os.pread, descriptor, PIECE_BYTES, offset):
         offset += len(piece)
         yield piece
+
+
+async def _given(source: Source) -> AsyncGenerator[bytes, None]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield bytes(source)
+        return
+    async with walking(source) as given:
+        async for data in given:
+            # An author may use a buffer again for what comes next.
+            yield bytes(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 from connector_sdk import _catalog, _jobs
 from connector_sdk._artifacts import list_artifacts, send_artifact
@@ -109,7 +110,8 @@ class ConnectorServicer(ConnectorServiceServicer):
     def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: object
     ) -> AsyncGenerator[pb.FetchArtifactResponse, None]:
-        return send_artifact(self._connections.get(request.connection_id), request)
+        messages = send_artifact(self._connections.get(request.connection_id), request)
+        return cast("AsyncGenerator[pb.FetchArtifactResponse, None]", messages)
 
     async def UploadArtifact(
         self, request_iterator: AsyncIterator[pb.UploadArtifactRequest], context: object

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import cast
 
 from gateway.api import requests
 from gateway.artifacts.datasets import Datasets
@@ -13,7 +14,8 @@ from gateway.artifacts.upload_checks import UploadOrder
 from gateway.artifacts.uploads import Uploads
 from gateway.errors import InvalidRequest
 from gateway.paging import PageRequest
-from gateway.wire.artifacts import artifact_to_proto, chunk_to_proto, data_from_chunk
+from gateway.wire.artifacts import artifact_to_proto, data_from_chunk
+from gateway.wire.chunks import piece_to_wire
 from gateway.wire.struct import json_from_struct
 from gateway.wire.time import time_to_proto
 from peftstudio.gateway.v1 import artifacts_service_pb2 as pb
@@ -49,7 +51,7 @@ class ArtifactsServicer(pb_grpc.ArtifactsServiceServicer):
         )
         async with aclosing(download.pieces) as pieces:
             async for piece in pieces:
-                yield pb.FetchArtifactResponse(chunk=chunk_to_proto(piece.offset, piece.data))
+                yield cast("pb.FetchArtifactResponse", piece_to_wire(piece.offset, piece.data))
         yield pb.FetchArtifactResponse(artifact=artifact_to_proto(download.artifact))
 
     async def StartUpload(self, request: pb.StartUploadRequest, context: object) -> pb.StartUploadResponse:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
-
-from google.protobuf.message import Message
 
 MESSAGE_BYTES = 3 * 1024 * 1024
 """A client refuses more than 4 MiB where nobody told it otherwise."""
 
-MessageT = TypeVar("MessageT", bound=Message)
 
-
-def fitting(messages: Iterable[MessageT]) -> Iterator[MessageT]:
-    """Yield the first messages, as many as fit into one answer; at least one."""
+def fitting(fields: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the first encoded fields, as many as fit into one answer; at least one."""
     taken = 0
-    for message in messages:
-        taken += message.ByteSize()
-        if taken > MESSAGE_BYTES and taken > message.ByteSize():
+    for field in fields:
+        taken += len(field)
+        if taken > MESSAGE_BYTES and taken > len(field):
             return
-        yield message
+        yield field

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import cast
 
 from gateway.api import requests
+from gateway.api.encoded_jobs import EncodedJobs
 from gateway.api.fitting import MESSAGE_BYTES, fitting
 from gateway.api.job_logs import JobLogs
 from gateway.api.job_metrics import JobMetrics
@@ -13,7 +15,7 @@ from gateway.api.job_orphans import JobOrphans
 from gateway.api.jobs_convert import event_to_proto, filter_from_proto, job_to_proto, wish_from_proto
 from gateway.clock import Clock
 from gateway.connections.service import Connections
-from gateway.errors import GatewayError, InvalidRequest, NotFound, Violation
+from gateway.errors import GatewayError, InvalidRequest, Violation
 from gateway.jobs.model import Job, JobFilter
 from gateway.jobs.service import Jobs
 from gateway.paging import PageRequest
@@ -23,7 +25,7 @@ from peftstudio.gateway.v1 import jobs_service_pb2_grpc as pb_grpc
 
 
 class JobsServicer(pb_grpc.JobsServiceServicer):
-    """Answer calls about jobs."""
+    """Answer calls about jobs; those that many make, with bytes that are in wire format already."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
         self._metrics = metrics
         self._connections = connections
         self._clock = clock
+        self._encoded = EncodedJobs(jobs, clock)
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: object) -> pb.SubmitJobResponse:
         if violations := requests.submit_violations(request):
@@ -52,29 +55,29 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
         staleness = None
         if request.HasField("max_staleness"):
             staleness = duration_from_proto(request.max_staleness) or timedelta(0)
-        return pb.GetJobResponse(job=self._proto(await self._jobs.get(request.job_id, staleness)))
+        return cast("pb.GetJobResponse", self._encoded.field(await self._jobs.get(request.job_id, staleness)))
 
     async def BatchGetJobs(self, request: pb.BatchGetJobsRequest, context: object) -> pb.BatchGetJobsResponse:
         if len(request.job_ids) > requests.MAX_JOB_IDS:
             raise InvalidRequest.of("job_ids", f"are more than {requests.MAX_JOB_IDS}; ask in several calls")
-        response = pb.BatchGetJobsResponse()
-        for job_id in request.job_ids:
-            try:
-                response.jobs.append(self._proto(await self._jobs.get(job_id)))
-            except NotFound:
-                response.missing_job_ids.append(job_id)
-        if response.ByteSize() > MESSAGE_BYTES:
+        found = await self._jobs.ledger.get_many(request.job_ids)
+        missing = [job_id for job_id in request.job_ids if job_id not in found]
+        fields = [self._encoded.field(found[job_id]) for job_id in request.job_ids if job_id in found]
+        fields.append(pb.BatchGetJobsResponse(missing_job_ids=missing).SerializeToString())
+        answer = b"".join(fields)
+        if len(answer) > MESSAGE_BYTES:
             raise InvalidRequest.of("job_ids", "are jobs too large for one answer together; ask in several calls")
-        return response
+        return cast("pb.BatchGetJobsResponse", answer)
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: object) -> pb.ListJobsResponse:
         question = f"{request.filter.SerializeToString(deterministic=True).hex()}:{request.ascending}"
         page = PageRequest.parse(request.page_size, request.page_token, question)
         wanted = await self._filter(request.filter)
         found = await self._jobs.ledger.page(wanted, page.after, page.size + 1, ascending=request.ascending)
-        jobs = list(fitting(map(self._proto, found[: page.size])))
-        token = page.token(jobs[-1].id) if len(found) > len(jobs) else ""
-        return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
+        fields = list(fitting(map(self._encoded.field, found[: page.size])))
+        token = page.token(found[len(fields) - 1].id) if len(found) > len(fields) else ""
+        fields.append(pb.ListJobsResponse(next_page_token=token).SerializeToString())
+        return cast("pb.ListJobsResponse", b"".join(fields))
 
     async def WatchJobs(self, request: pb.WatchJobsRequest, context: object) -> AsyncIterator[pb.WatchJobsResponse]:
         wanted = await self._filter(request.filter, request.job_id)
@@ -82,7 +85,8 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
         async for changes in self._jobs.watch(wanted, request.since_revision):
             for change in changes:
                 revision = max(revision, change.number)
-                yield pb.WatchJobsResponse(job=self._proto(change.job), revision=revision)
+                rest = pb.WatchJobsResponse(revision=revision).SerializeToString()
+                yield cast("pb.WatchJobsResponse", self._encoded.field(change.job) + rest)
             if not changes:
                 revision = max(revision, self._jobs.ledger.published)
                 yield pb.WatchJobsResponse(revision=revision)

@@ -43,7 +43,7 @@ def job_to_proto(job: Job, now: datetime) -> pb.Job:
         progress=progress_to_proto(job.progress),
         exit_code=job.exit_code,
         resource_state=resource_state_to_proto(job.resource_state),
-        cost=_cost_to_proto(job, now),
+        cost=cost_to_proto(job, now),
         created_at=time_to_proto(job.created_at),
         updated_at=time_to_proto(job.updated_at),
         started_at=time_to_proto(job.started_at),
@@ -54,6 +54,17 @@ def job_to_proto(job: Job, now: datetime) -> pb.Job:
         last_log_seq=job.last_log_seq,
         request_id=job.request_id,
         price=None if job.price is None else price_to_proto(job.price),
+    )
+
+
+def cost_to_proto(job: Job, now: datetime) -> pb.JobCost:
+    """Convert what a job cost until now."""
+    cost = limits.cost(job, now)
+    return pb.JobCost(
+        amount_micros=cost.amount_micros,
+        currency=cost.currency,
+        not_priced=cost.is_not_priced,
+        held=duration_to_proto(limits.held_time(job, now)) if job.holds else None,
     )
 
 
@@ -104,14 +115,4 @@ def _limits_to_proto(asked: JobLimits) -> pb.JobLimits | None:
         max_cost_micros=asked.max_cost_micros,
         max_duration=duration_to_proto(asked.max_duration),
         max_price_micros_per_hour=asked.max_price_micros_per_hour,
-    )
-
-
-def _cost_to_proto(job: Job, now: datetime) -> pb.JobCost:
-    cost = limits.cost(job, now)
-    return pb.JobCost(
-        amount_micros=cost.amount_micros,
-        currency=cost.currency,
-        not_priced=cost.is_not_priced,
-        held=duration_to_proto(limits.held_time(job, now)) if job.holds else None,
     )

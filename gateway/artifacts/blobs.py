@@ -79,7 +79,7 @@ class Blobs:
         return Part(self.incoming / f"{_DOWNLOAD}{name}.part")
 
     async def read(self, sha256: str, offset: int = 0, end: int | None = None) -> AsyncGenerator[Piece, None]:
-        """Read a file from an offset to an end; None = its own end.
+        """Read a file from an offset to an end, one piece ahead; None = its own end.
 
         Raises:
             NotReady: The file is no longer here.
@@ -88,16 +88,15 @@ class Blobs:
             file = await asyncio.to_thread(_open, self.path(sha256))
         except FileNotFoundError as error:
             raise NotReady("the file has just left the gateway's store; ask again and it is fetched anew") from error
+        ahead = _begin_read(file, offset, end)
         try:
-            while end is None or offset < end:
-                wanted = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - offset)
-                data = await asyncio.to_thread(_read, file, offset, wanted)
-                if not data:
-                    return
+            while data := await asyncio.shield(ahead):
+                ahead = _begin_read(file, offset + len(data), end)
                 yield Piece(offset, data)
                 offset += len(data)
         finally:
-            file.close()
+            # The thread must not read from what gets the descriptor next.
+            ahead.add_done_callback(lambda _: file.close())
 
 
 def _open(path: Path) -> BinaryIO:
@@ -117,8 +116,9 @@ def _by_age(root: Path) -> list[tuple[str, int]]:
     return [(sha256, size) for _, sha256, size in sorted(found)]
 
 
-def _read(file: BinaryIO, offset: int, size: int) -> bytes:
-    return os.pread(file.fileno(), size, offset)
+def _begin_read(file: BinaryIO, offset: int, end: int | None) -> asyncio.Future[bytes]:
+    wanted = CHUNK_BYTES if end is None else max(0, min(CHUNK_BYTES, end - offset))
+    return asyncio.get_running_loop().run_in_executor(None, os.pread, file.fileno(), wanted, offset)
 
 
 def _size(path: Path) -> int | None:

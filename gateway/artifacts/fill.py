@@ -1,6 +1,6 @@
 """One download of one file into the blob store, and any number of readers that follow it.
 
-The bytes go into a `.part` file while they are hashed; a cut is continued where it happened, and one by the end of the
+The bytes go into a `.part` file and are hashed; a cut is continued where it happened, and one by the end of the
 gateway too where the platform told a checksum that proves the whole. Bytes that turn out wrong are thrown away and
 fetched once more. A reader that was given some of them ends with the error, never quietly.
 """
@@ -14,9 +14,9 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from gateway.artifacts.blobs import Blobs, is_sha256
+from gateway.artifacts.inflow import Inflow
 from gateway.artifacts.inspection import inspected
 from gateway.artifacts.model import CHUNK_BYTES, Artifact, ArtifactState, Piece
-from gateway.artifacts.part import Part
 from gateway.artifacts.source import Source, part_beyond, pieces_in_time
 from gateway.errors import (
     ArtifactChanged,
@@ -58,7 +58,7 @@ class Fill:
         self._blobs = blobs
         self._settle = settle
         self._sleep = sleep
-        self._part: Part | None = None
+        self._inflow: Inflow | None = None
         self._round = 0
         self._has_ended = False
         self._discarded: GatewayError | None = None
@@ -102,9 +102,9 @@ class Fill:
 
     async def _follow(self, offset: int, end: int | None, given_of: int | None) -> AsyncGenerator[Piece, None]:
         while not self._has_ended and given_of in (None, self._round):
-            part = self._part
-            data = await self._read(part, offset, end)
-            if data and part is self._part:
+            inflow = self._inflow
+            data = await self._read(inflow, offset, end)
+            if data and inflow is self._inflow:
                 given_of = self._round
                 yield Piece(offset, data)
                 offset += len(data)
@@ -117,12 +117,11 @@ class Fill:
                 async for piece in rest:
                     yield piece
 
-    async def _read(self, part: Part | None, offset: int, end: int | None) -> bytes:
-        written = part.size if part else 0
-        stop = written if end is None else min(written, end)
-        if part and offset < stop:
-            return await asyncio.to_thread(part.read, offset, min(CHUNK_BYTES, stop - offset))
-        await self._changed.wait()
+    async def _read(self, inflow: Inflow | None, offset: int, end: int | None) -> bytes:
+        changed = self._changed
+        if inflow and (end is None or offset < end) and (data := await inflow.read(offset, end)):
+            return data
+        await changed.wait()
         return b""
 
     def _raise_fault(self, given_of: int | None) -> None:
@@ -152,9 +151,9 @@ class Fill:
             if not self.artifact.sha256:
                 await asyncio.to_thread(part.discard)
             await asyncio.to_thread(part.open)
-            self._part = part
+            self._inflow = Inflow(part, self._notify)
             self._notify()
-            await self._download(part)
+            await self._download(self._inflow)
             self.artifact = await asyncio.to_thread(inspected, self.artifact, part.path, part.sha256)
             await asyncio.to_thread(part.finish, self._blobs.path(part.sha256))
         except (GatewayError, asyncio.CancelledError) as error:
@@ -162,34 +161,36 @@ class Fill:
             may_go_on = is_cut and part.size > 0 and bool(self.artifact.sha256)
             raise
         finally:
-            self._part = None
+            self._inflow = None
             # To do it in a thread would be one more await that the gateway's end can cut.
             part.close() if may_go_on else part.discard()
 
-    async def _download(self, part: Part) -> None:
+    async def _download(self, inflow: Inflow) -> None:
         failures = 0
         while True:
-            start = part.size
+            start = inflow.size
             try:
-                return await self._read_on(part)
+                return await self._read_on(inflow)
             except GatewayError as error:
-                failures = 1 if part.size - start >= PROGRESS_BYTES else failures + 1
+                failures = 1 if inflow.size - start >= PROGRESS_BYTES else failures + 1
                 if not error.is_transient or failures > MAX_FAILURES:
                     raise
                 await self._sleep(_pause_seconds(failures, error))
 
-    async def _read_on(self, part: Part) -> None:
-        stream = pieces_in_time(self._source.read(self.artifact, part.size))
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                self.artifact = _told(self.artifact, piece)
-                if data := part_beyond(piece, part.size):
-                    await asyncio.to_thread(part.write, data)
-                    self._notify()
-                if self.artifact.size is not None and part.size > self.artifact.size:
-                    raise ChecksumMismatch(f"{self.artifact.path!r} is longer than the platform says")
-        if self.artifact.size is not None and part.size < self.artifact.size:
-            raise GatewayError(f"the platform cut the file after {part.size} bytes", reason=Reason.BAD_UPSTREAM)
+    async def _read_on(self, inflow: Inflow) -> None:
+        stream = pieces_in_time(self._source.read(self.artifact, inflow.size))
+        try:
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    self.artifact = _told(self.artifact, piece)
+                    if data := part_beyond(piece, inflow.size):
+                        await inflow.take(data)
+                    if self.artifact.size is not None and inflow.size > self.artifact.size:
+                        raise ChecksumMismatch(f"{self.artifact.path!r} is longer than the platform says")
+        finally:
+            await inflow.flush()
+        if self.artifact.size is not None and inflow.size < self.artifact.size:
+            raise GatewayError(f"the platform cut the file after {inflow.size} bytes", reason=Reason.BAD_UPSTREAM)
 
     def _notify(self) -> None:
         self._changed.set()

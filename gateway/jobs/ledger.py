@@ -12,6 +12,7 @@ from gateway.broadcast import Broadcast
 from gateway.clock import Clock
 from gateway.errors import NotFound
 from gateway.jobs.commits import Commits
+from gateway.jobs.ended import EndedJobs
 from gateway.jobs.model import Job, JobEvent, JobFilter, Metric
 from gateway.jobs.states import Step
 from gateway.store.jobs import Change, JobStore, Record
@@ -59,12 +60,13 @@ class Watcher:
 
 
 class Ledger:
-    """Hold the jobs that have not ended in memory, and all of them in the database."""
+    """Hold the jobs that have not ended in memory, with some that have, and all of them in the database."""
 
     def __init__(self, store: JobStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._open: dict[str, Job] = {}
+        self._ended = EndedJobs()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commits = Commits(store, self._publish)
         self._event_seqs: dict[str, int] = {}
@@ -103,10 +105,24 @@ class Ledger:
             NotFound: There is none of this id.
 
         """
-        job = self._open.get(job_id) or await self._store.get(job_id)
+        job = self._known(job_id)
         if job is None:
-            raise NotFound("job", job_id)
+            age = self._ended.age
+            job = await self._store.get(job_id)
+            if job is None:
+                raise NotFound("job", job_id)
+            self._ended.offer([job], age)
         return job
+
+    async def get_many(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Return those of some jobs that there are."""
+        found = {job_id: job for job_id in job_ids if (job := self._known(job_id))}
+        if others := list({job_id for job_id in job_ids if job_id not in found}):
+            age = self._ended.age
+            read = await self._store.get_many(others)
+            self._ended.offer(read, age)
+            found |= {job.id: job for job in read}
+        return found
 
     async def add(self, job: Job) -> None:
         """Store a new job."""
@@ -128,6 +144,9 @@ class Ledger:
 
         """
         async with self._locks[job_id]:
+            if job_id not in self._open:
+                # Only the database knows whether an earlier change arrived whose answer was lost.
+                self._ended.forget(job_id)
             old = await self.get(job_id)
             step = apply(old)
             is_known = not step.kind or self._last_words.get(job_id) == (step.kind, step.message)
@@ -146,7 +165,11 @@ class Ledger:
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
         """Note that an ended job's log is at its end; that is no change of the job, and nobody is told."""
-        await self._store.close_log(job_id, last_seq)
+        try:
+            await self._store.close_log(job_id, last_seq)
+        finally:
+            # Whoever read it meanwhile read what it was.
+            self._ended.forget(job_id)
 
     async def by_request_id(self, request_id: str) -> Job | None:
         """Return the job that was submitted under a request id."""
@@ -162,7 +185,10 @@ class Ledger:
 
     async def page(self, job_filter: JobFilter, after: str, size: int, *, ascending: bool) -> list[Job]:
         """Return up to `size` jobs behind the one with id `after`."""
-        return await self._store.page(job_filter, after, size, ascending=ascending)
+        age = self._ended.age
+        found = await self._store.page(job_filter, after, size, ascending=ascending, known=self._known)
+        self._ended.offer(found, age)
+        return found
 
     async def last_event(self, job_id: str, kinds: Collection[str]) -> JobEvent | None:
         """Return a job's newest event of these kinds."""
@@ -240,6 +266,11 @@ class Ledger:
         if job_id in self._events:
             self._events[job_id][event.kind] = event
 
+    def _known(self, job_id: str, revision: int | None = None) -> Job | None:
+        """Return a job out of memory, of any revision or of this one."""
+        job = self._open.get(job_id) or self._ended.get(job_id)
+        return job if job and revision in (None, job.revision) else None
+
     def _refresh(self, job: Job) -> Job:
         if job.id in self._open:
             self._open[job.id] = job
@@ -250,6 +281,7 @@ class Ledger:
         if job.state.is_terminal:
             for of_jobs in (self._open, self._locks, self._event_seqs, self._last_words, self._events):
                 of_jobs.pop(job.id, None)
+            self._ended.forget(job.id)
         else:
             self._open[job.id] = job
             self._remember(record)

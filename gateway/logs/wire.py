@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from gateway.wire.fields import read_varint, varint
 from peftstudio.gateway.v1.jobs_service_pb2 import StreamLogsResponse
 from peftstudio.job.v1.log_pb2 import LogFilter, LogGap, LogLine, LogStream
 
@@ -49,7 +50,7 @@ class Stretch:
 def encode(line: LogLine) -> bytes:
     """Encode one line as it is stored and sent."""
     body = line.SerializeToString()
-    return _TAG + _varint(len(body)) + body
+    return _TAG + varint(len(body)) + body
 
 
 def encode_all(lines: Iterable[LogLine]) -> bytes:
@@ -60,7 +61,7 @@ def encode_all(lines: Iterable[LogLine]) -> bytes:
 def encode_gap(from_seq: int, to_seq: int, why: str) -> bytes:
     """Encode a gap as it is stored and sent."""
     body = LogGap(from_seq=from_seq, to_seq=to_seq, why=why).SerializeToString()
-    return _GAP_TAG + _varint(len(body)) + body
+    return _GAP_TAG + varint(len(body)) + body
 
 
 def gap_bytes(data: bytes) -> bytes:
@@ -78,7 +79,7 @@ def frames(data: bytes | memoryview) -> Iterator[tuple[int, int, int]]:
     view = memoryview(data)
     start = 0
     while start < len(view):
-        size, body = _read_varint(view, start + 1)
+        size, body = read_varint(view, start + 1)
         if body == 0 or body + size > len(view):
             return
         yield start, body, body + size
@@ -88,25 +89,3 @@ def frames(data: bytes | memoryview) -> Iterator[tuple[int, int, int]]:
 def lines(data: bytes | memoryview) -> Iterable[LogLine]:
     """Decode all lines in stored bytes."""
     return StreamLogsResponse.FromString(bytes(data)).lines
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_varint(view: memoryview, position: int) -> tuple[int, int]:
-    """Return the value and the position behind it; position 0 = the bytes end within it."""
-    value = shift = 0
-    while position < len(view):
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    return 0, 0

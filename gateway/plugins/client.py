@@ -41,13 +41,16 @@ STREAM_LIMIT = timedelta(hours=1)
 IDLE_LIMIT = timedelta(seconds=30)
 """Between two messages of a stream: the contract says one every 10 s."""
 
+_FETCH_ARTIFACT = "/peftstudio.connector.v1.ConnectorService/FetchArtifact"
 _HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 Unary = Callable[["ConnectorServiceAsyncStub"], grpc.aio.UnaryUnaryMultiCallable[Request, Response]]
-Stream = Callable[["ConnectorServiceAsyncStub"], grpc.aio.UnaryStreamMultiCallable[Request, Response]]
+Answer = TypeVar("Answer")
+"""Of a stream: messages, or their bytes."""
+Stream = Callable[["ConnectorServiceAsyncStub"], grpc.aio.UnaryStreamMultiCallable[Request, Answer]]
 
 
 class ConnectorClient:
@@ -87,6 +90,10 @@ class ConnectorClient:
         self._metadata = credentials(tokens)
         self._channel = channel
         self._stub: ConnectorServiceAsyncStub = ConnectorServiceStub(self._channel)
+        self.fetch_artifact: grpc.aio.UnaryStreamMultiCallable[pb.FetchArtifactRequest, bytes] = channel.unary_stream(
+            _FETCH_ARTIFACT, request_serializer=pb.FetchArtifactRequest.SerializeToString
+        )
+        """As the stub's, for messages that are not to be decoded."""
         self._health_channel: grpc.aio.Channel | None = None
         self._lifeline: asyncio.Task[None] | None = None
         self._check_health = _health_check(self._channel)
@@ -115,7 +122,7 @@ class ConnectorClient:
         blot(response, self._lines.redact)
         return response
 
-    async def stream(self, pick: Stream[Request, Response], request: Request) -> AsyncGenerator[Response, None]:
+    async def stream(self, pick: Stream[Request, Answer], request: Request) -> AsyncGenerator[Answer, None]:
         """Yield a stream's messages; a silence of `IDLE_LIMIT` ends it with `PlatformTimeout`."""
         call = pick(self._stub)(request, timeout=STREAM_LIMIT.total_seconds(), metadata=self._metadata)
         is_checked = False
@@ -208,14 +215,14 @@ class ConnectorClient:
             await self._health_channel.close()
         await self._channel.close()
 
-    async def _read(self, call: grpc.aio.UnaryStreamCall[Request, Response]) -> Response | None:
+    async def _read(self, call: grpc.aio.UnaryStreamCall[Request, Answer]) -> Answer | None:
         try:
             async with asyncio.timeout(IDLE_LIMIT.total_seconds()):
                 message = await call.read()
         except TimeoutError:
             raise PlatformTimeout(f"connector {self.connector_id!r} sent nothing for {IDLE_LIMIT}") from None
         # Its end is a mark of gRPC's own and no message.
-        return cast("Response", message) if isinstance(message, Message) else None
+        return None if message is grpc.aio.EOF else cast("Answer", message)
 
     async def _is_ours(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> bool:
         """Whether a stream's answer came from the process that was launched.

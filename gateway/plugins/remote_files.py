@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.artifacts.model import CHUNK_BYTES, Artifact, Piece, Upload
@@ -12,7 +13,8 @@ from gateway.errors import Reason, RemoteError
 from gateway.plugins import streams
 from gateway.plugins.calls import Caller
 from gateway.priority import Priority
-from gateway.wire.artifacts import chunk_to_proto, data_from_chunk
+from gateway.wire.artifacts import chunk_to_proto
+from gateway.wire.chunks import piece_from_wire
 from gateway.wire.struct import struct_from_json
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
@@ -34,16 +36,15 @@ async def fetch(caller: Caller, platform_job_id: str, artifact: Artifact, offset
         if_etag=artifact.etag,
     )
     async with aclosing(
-        streams.read(caller, client, lambda stub: stub.FetchArtifact, request, Priority.READ)
+        streams.read(caller, client, lambda _: client.fetch_artifact, request, Priority.READ)
     ) as messages:
         async for message in messages:
-            data = data_from_chunk(message.chunk)
-            if data and message.chunk.offset != offset:
-                wrong = f"bytes of {artifact.path!r} came for offset {message.chunk.offset} and not for {offset}"
+            piece = piece_from_wire(message)
+            if piece.data and piece.offset != offset:
+                wrong = f"bytes of {artifact.path!r} came for offset {piece.offset} and not for {offset}"
                 raise RemoteError(wrong, reason=Reason.BAD_UPSTREAM)
-            size = message.size if message.HasField("size") else None
-            yield Piece(offset, data, size, message.sha256.lower())
-            offset += len(data)
+            yield replace(piece, offset=offset)
+            offset += len(piece.data)
 
 
 async def upload(caller: Caller, file: Upload, path: Path) -> str:

@@ -7,13 +7,13 @@ from contextlib import aclosing
 
 from gateway.errors import GatewayError, Reason, RemoteError
 from gateway.plugins.calls import Caller
-from gateway.plugins.client import ConnectorClient, Request, Response, Stream
+from gateway.plugins.client import Answer, ConnectorClient, Request, Stream
 from gateway.priority import Priority
 
 
 async def read(
-    caller: Caller, client: ConnectorClient, pick: Stream[Request, Response], request: Request, priority: Priority
-) -> AsyncGenerator[Response, None]:
+    caller: Caller, client: ConnectorClient, pick: Stream[Request, Answer], request: Request, priority: Priority
+) -> AsyncGenerator[Answer, None]:
     """Yield a stream's messages; opens the connection in the process where it is not open."""
     await caller.admit_stream(client, priority)
     try:
@@ -26,8 +26,8 @@ async def read(
 
 
 async def _read(
-    caller: Caller, client: ConnectorClient, pick: Stream[Request, Response], request: Request
-) -> AsyncGenerator[Response, None]:
+    caller: Caller, client: ConnectorClient, pick: Stream[Request, Answer], request: Request
+) -> AsyncGenerator[Answer, None]:
     seen = await caller.greet(client)
     try:
         async with aclosing(client.stream(pick, request)) as messages:

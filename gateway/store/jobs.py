@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Executable, Row, Select, bindparam, func, insert, select, union, update
@@ -21,6 +21,11 @@ _INSERT_JOBS = insert(jobs)
 _INSERT_LABELS = insert(job_labels)
 _INSERT_EVENTS = insert(job_events)
 _UPDATE_JOBS = update(jobs).where(jobs.c.id == bindparam(_WHICH := "which_job"))
+MOST_PARAMETERS = 500
+"""In one query; databases have limits, the lowest is 999."""
+
+Known = Callable[[str, int], Job | None]
+"""Return a job with this id and revision, if there is one at hand."""
 
 _OPEN = [state.value for state in JobState if state not in TERMINAL]
 
@@ -88,6 +93,16 @@ class JobStore:
         """Return one job."""
         return await self._one(select(jobs).where(jobs.c.id == job_id))
 
+    async def get_many(self, job_ids: Sequence[str]) -> list[Job]:
+        """Return those of some jobs that there are, in any order."""
+        found: list[Job] = []
+        async with self._database.read() as connection:
+            for start in range(0, len(job_ids), MOST_PARAMETERS):
+                part = job_ids[start : start + MOST_PARAMETERS]
+                rows = await connection.execute(select(jobs).where(jobs.c.id.in_(part)))
+                found += [job_rows.job(row) for row in rows]
+        return found
+
     async def settled(self, job_id: str) -> Job | None:
         """Return one job once no earlier write can still arrive: over the connection that writes."""
         async with self._database.write() as connection:
@@ -123,11 +138,17 @@ class JobStore:
             rows = await connection.execute(query)
             return [Change(job_rows.job(row), row.change) for row in rows]
 
-    async def page(self, job_filter: JobFilter, after: str, size: int, *, ascending: bool) -> list[Job]:
-        """Return up to `size` jobs behind the job with id `after`, in the order of their submission."""
+    async def page(
+        self, job_filter: JobFilter, after: str, size: int, *, ascending: bool, known: Known = lambda *_: None
+    ) -> list[Job]:
+        """Return up to `size` jobs behind the job with id `after`, in the order of their submission.
+
+        Those that are `known` in the revision that is stored are not read anew.
+        """
         query = job_queries.page(job_filter, after, size, ascending=ascending)
         async with self._database.read() as connection:
-            return [job_rows.job(row) for row in await connection.execute(query)]
+            rows = await connection.execute(query)
+            return [known(row.id, row.revision) or job_rows.job(row) for row in rows]
 
     async def events(self, job_id: str, after_seq: int, limit: int) -> list[JobEvent]:
         """Return events of a job behind one of them, oldest first."""

@@ -66,6 +66,13 @@ def data_from_chunk(chunk: artifact_pb2.Chunk) -> bytes:
         ChecksumMismatch: The checksum that came along is that of other bytes.
 
     """
-    if chunk.HasField("crc32c") and google_crc32c.value(chunk.data) != chunk.crc32c:
-        raise ChecksumMismatch(f"the bytes at offset {chunk.offset} were damaged on their way; try again")
-    return chunk.data
+    # Each look at the field is a copy of it.
+    data = chunk.data
+    if chunk.HasField("crc32c") and google_crc32c.value(data) != chunk.crc32c:
+        raise damaged(chunk.offset)
+    return data
+
+
+def damaged(offset: int) -> ChecksumMismatch:
+    """Make the error for bytes that are not those of their checksum."""
+    return ChecksumMismatch(f"the bytes at offset {offset} were damaged on their way; try again")

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 import pytest
+from google.protobuf.message import Message
 
 from gateway.api.job_logs import JobLogs
 from gateway.api.job_metrics import JobMetrics
@@ -31,6 +33,8 @@ from tests.unit.jobs.test_states import JOB
 
 pytestmark = pytest.mark.unit
 
+MessageT = TypeVar("MessageT", bound=Message)
+
 
 @asynccontextmanager
 async def servicer(ledger: Ledger, folder: Path) -> AsyncIterator[JobsServicer]:  # noqa: F811 - a fixture's name
@@ -48,6 +52,11 @@ async def add(ledger: Ledger, *numbers: int) -> None:  # noqa: F811 - a fixture'
         await ledger.add(replace(JOB, id=name, submission_token=f"peft-{number}", state=JobState.QUEUED))
 
 
+def decoded(kind: type[MessageT], answer: MessageT) -> MessageT:
+    """Read an answer that is given in wire format."""
+    return kind.FromString(cast("bytes", answer))
+
+
 async def test_a_thousand_jobs_are_got_at_once_in_the_order_that_was_asked_for_and_no_more(
     ledger: Ledger,  # noqa: F811 - a fixture
     tmp_path: Path,
@@ -55,7 +64,7 @@ async def test_a_thousand_jobs_are_got_at_once_in_the_order_that_was_asked_for_a
     await add(ledger, 1, 2)
     names = ["job-0002", *(f"job-none-{number}" for number in range(998)), "job-0001"]
     async with servicer(ledger, tmp_path) as served:
-        found = await served.BatchGetJobs(pb.BatchGetJobsRequest(job_ids=names), None)
+        found = decoded(pb.BatchGetJobsResponse, await served.BatchGetJobs(pb.BatchGetJobsRequest(job_ids=names), None))
         with pytest.raises(InvalidRequest, match="more than 1000"):
             await served.BatchGetJobs(pb.BatchGetJobsRequest(job_ids=[*names, "job-0003"]), None)
     assert [job.id for job in found.jobs] == ["job-0002", "job-0001"]
@@ -75,7 +84,7 @@ async def test_pages_neither_repeat_nor_miss_a_job_while_others_are_added(
         token, number = "", 20
         while token or not seen:
             request = pb.ListJobsRequest(page_size=3, page_token=token, ascending=ascending)
-            page = await served.ListJobs(request, None)
+            page = decoded(pb.ListJobsResponse, await served.ListJobs(request, None))
             seen += [job.id for job in page.jobs]
             token = page.next_page_token
             if number < 24:
@@ -97,9 +106,9 @@ async def test_a_watch_gives_signs_of_life_with_the_point_to_go_on_behind(
     await add(ledger, 1)
     async with servicer(ledger, tmp_path) as served, asyncio.timeout(10):
         watch = served.WatchJobs(pb.WatchJobsRequest(), None)
-        first = await anext(watch)
+        first = decoded(pb.WatchJobsResponse, await anext(watch))
         beat = await anext(watch)
         assert (first.job.id, beat.HasField("job"), beat.revision) == ("job-0001", False, ledger.published)
         await ledger.change("job-0001", lambda now: Step(replace(now, state=JobState.RUNNING), "state_changed", "x"))
         again = served.WatchJobs(pb.WatchJobsRequest(since_revision=beat.revision), None)
-        assert (await anext(again)).job.id == "job-0001"
+        assert decoded(pb.WatchJobsResponse, await anext(again)).job.id == "job-0001"

@@ -28,7 +28,7 @@ async def test_a_part_is_gone_on_with_where_it_was_left(tmp_path: Path) -> None:
     for data in (b"half of it, ", b"and the rest"):
         part = blobs.part("1")
         part.open()
-        part.write(data)
+        part.write([data])
         part.close()
     assert part.sha256 == hashlib.sha256(b"half of it, and the rest").hexdigest()
 
@@ -38,7 +38,7 @@ async def test_a_blob_is_read_in_chunks_from_any_offset(tmp_path: Path) -> None:
     data = bytes(CHUNK_BYTES * 2 + 5)
     part = blobs.part("1")
     part.open()
-    part.write(data)
+    part.write([data])
     part.finish(blobs.path(part.sha256))
     digest = hashlib.sha256(data).hexdigest()
     assert await blobs.size(digest) == len(data)

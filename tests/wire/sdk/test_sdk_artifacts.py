@@ -112,7 +112,7 @@ async def test_the_bytes_come_in_order_in_pieces_with_size_and_checksum(content:
     for message in messages:
         if message.chunk.data:
             assert message.chunk.offset == position
-            assert len(message.chunk.data) <= 256 * 1024
+            assert len(message.chunk.data) <= 512 * 1024
         position += len(message.chunk.data)
     assert _data(messages) == whole
     assert (messages[0].size, messages[0].sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
