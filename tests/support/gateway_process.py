@@ -56,6 +56,8 @@ class GatewayProcess:
 
     data_dir: Path
     arguments: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    """Comes before its command; must become it."""
     process: subprocess.Popen[bytes] | None = None
     log_path: Path = field(init=False)
 
@@ -69,7 +71,7 @@ class GatewayProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond, and the test waits for it anyway
-                [*command, *self.arguments],
+                [*self.prefix, *command, *self.arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -133,9 +135,11 @@ class GatewayProcess:
 
 
 @asynccontextmanager
-async def gateway_process(data_dir: Path, *arguments: str) -> AsyncIterator[GatewayProcess]:
+async def gateway_process(
+    data_dir: Path, *arguments: str, prefix: tuple[str, ...] = ()
+) -> AsyncIterator[GatewayProcess]:
     """Run a gateway for a test, and leave nothing of it behind."""
-    gateway = GatewayProcess(data_dir, arguments)
+    gateway = GatewayProcess(data_dir, arguments, prefix)
     await gateway.start()
     try:
         yield gateway
