@@ -30,6 +30,7 @@ from connector_sdk.errors import (
 from connector_sdk.models import (
     ALGORITHMS,
     ArtifactInfo,
+    DeploymentConfig,
     FieldViolation,
     JobObservation,
     JobStatus,
@@ -57,6 +58,7 @@ __all__ = [
     "ConnectorError",
     "CredentialsRejectedError",
     "CursorExpiredError",
+    "DeploymentConfig",
     "FieldViolation",
     "ForbiddenError",
     "InsufficientCreditsError",
