@@ -1,6 +1,7 @@
 """Write a connector for PEFT Studio Connect: subclass `PlatformConnector`, and `serve` it."""
 
 from connector_sdk._classify import error_for_status
+from connector_sdk._rate_limits import rate_limit_pause
 from connector_sdk._retry_after import retry_after
 from connector_sdk.connector import PlatformConnector
 from connector_sdk.errors import (
@@ -88,6 +89,7 @@ __all__ = [
     "UnsupportedError",
     "WrongStateError",
     "error_for_status",
+    "rate_limit_pause",
     "retry_after",
     "serve",
 ]
