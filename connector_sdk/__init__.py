@@ -28,6 +28,7 @@ from connector_sdk.errors import (
     UnsupportedError,
     WrongStateError,
 )
+from connector_sdk.job_context import JobContext
 from connector_sdk.models import (
     ALGORITHMS,
     ArtifactInfo,
@@ -64,6 +65,7 @@ __all__ = [
     "ForbiddenError",
     "InsufficientCreditsError",
     "InvalidConfigError",
+    "JobContext",
     "JobObservation",
     "JobStatus",
     "ListedJob",
