@@ -64,7 +64,8 @@ async def invoke(connector: PlatformConnector, request: pb.InvokeEndpointRequest
     """Ask a deployed model."""
     said = await connector.invoke_endpoint(request.platform_deployment_id, from_struct(request.input))
     with outbound("answer"):
-        answer = json_format.ParseDict(json.loads(json.dumps(said, default=_text)), struct_pb2.Value())
+        plain = json.loads(json.dumps(said, default=_text, allow_nan=False))
+        answer = json_format.ParseDict(plain, struct_pb2.Value())
     if answer.ByteSize() > LARGEST_ANSWER_BYTES:
         raise BadUpstreamError(f"The model's answer has more than {LARGEST_ANSWER_BYTES} bytes.")
     return pb.InvokeEndpointResponse(output=answer)

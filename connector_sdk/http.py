@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +29,7 @@ MOST_TRIES = 4
 FIRST_PAUSE_SECONDS = 0.3
 LONGEST_PAUSE_SECONDS = 4.0
 LAST_TRY_SECONDS = 15.0  # after its first one, a call is not tried again: the gateway's limit of a call is 30 s
-CONCURRENT_REQUESTS = 10  # at a time, where the author says nothing
+CONCURRENT_REQUESTS = 10  # that wait for their answers at a time, where the author says nothing
 LONGEST_ERROR_BYTES = 65_536  # of an error's body; more is no message
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 TRIED_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
@@ -61,7 +61,7 @@ class HttpSession:
             headers: Go along with every request, e.g. the authorization.
             errors: Errors of this platform that its statuses alone do not tell.
             requests_per_minute: As the platform allows; 0 = not limited.
-            concurrent_requests: Requests under way at a time.
+            concurrent_requests: Requests that wait for their answers at a time; streams that are read do not count.
             silence_seconds: How long the platform may send nothing.
             clock: Seconds that never jump.
             sleep: Lets time pass.
@@ -110,10 +110,11 @@ class HttpSession:
         """
         async with self._pace.place():
             answer = await self._answered(method, path, options, is_safe=is_safe, is_read=False)
-            try:
-                yield answer
-            finally:
-                answer.release()
+        # Read outside of its place: logs that are followed for hours would leave none for other calls.
+        try:
+            yield answer
+        finally:
+            answer.release()
 
     async def json(self, method: str, path: str, *, is_safe: bool | None = None, **options: Any) -> Any:
         """Make a call and give what its answer holds; None where there is nothing in it."""
@@ -133,7 +134,7 @@ class HttpSession:
         """Delete what a path holds; a second time is as good as once."""
         return await self.json("DELETE", path, is_safe=True)
 
-    async def stream(self, path: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of a file from an offset on, in the pieces in which they come."""
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         async with self.request("GET", path, headers=headers) as answer:
@@ -144,7 +145,7 @@ class HttpSession:
                     yield piece[skip:]
                 skip = max(skip - len(piece), 0)
 
-    async def lines(self, path: str) -> AsyncIterator[str]:
+    async def lines(self, path: str) -> AsyncGenerator[str, None]:
         """Yield the lines of a text, without their ends."""
         async with self.request("GET", path) as answer:
             rest = b""
@@ -155,14 +156,14 @@ class HttpSession:
             if rest:
                 yield rest.decode(errors="replace")
 
-    async def messages(self, path: str) -> AsyncIterator[str]:
+    async def messages(self, path: str) -> AsyncGenerator[str, None]:
         """Yield the texts of a WebSocket until it is closed.
 
         Raises:
             PlatformUnavailableError: It broke, which is no end.
 
         """
-        async with self._pace.place(), self._session.ws_connect(self._url(path)) as socket:
+        async with self._session.ws_connect(self._url(path)) as socket:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     yield message.data

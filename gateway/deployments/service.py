@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -75,8 +75,7 @@ class Deployments:
         """Ask platforms for the stops that did not happen yet, until it is cancelled."""
         while True:
             with suppress(GatewayError):
-                for deployment in await self._store.in_state(DeploymentState.STOPPING):
-                    await self._under_way.do((STOP, deployment.id), partial(self._end, deployment))
+                await self._stop_again(await self._store.in_state(DeploymentState.STOPPING))
             await asyncio.sleep(pause_seconds)
 
     async def start(self) -> None:
@@ -104,13 +103,12 @@ class Deployments:
             await (await self._verbs(connection.id)).require(DEPLOY, STOP)
         deployment = self._draft(wish, connection)
         try:
-            await self._store.add(deployment)
+            return await self._under_way.do((DEPLOY, deployment.id), lambda: self._take_on(deployment)), False
         except IntegrityError:
             # Another call with the same request id was faster.
             if winner := await self._store.by_request_id(wish.request_id):
                 return _replay(winner, wish), True
             raise
-        return await self._under_way.do((DEPLOY, deployment.id), lambda: self._deploy(deployment)), False
 
     async def get(self, deployment_id: str) -> Deployment:
         """Return a deployment; one that is there and has no address yet is asked for it."""
@@ -171,6 +169,17 @@ class Deployments:
             request_hash=wish.digest,
         )
 
+    async def _take_on(self, deployment: Deployment) -> Deployment:
+        try:
+            await self._store.add(deployment)
+        except LedgerUnavailable as error:
+            if error.is_in_doubt:
+                # One that is stored after all would look as if it were being made for ever.
+                with suppress(NotFound):
+                    await self._note(deployment.id, partial(_failed, words="the ledger was away; nothing was deployed"))
+            raise
+        return await self._deploy(deployment)
+
     async def _deploy(self, deployment: Deployment) -> Deployment:
         try:
             platform_id, url = await (await self._verbs(deployment.connection_id)).deploy(deployment)
@@ -187,9 +196,15 @@ class Deployments:
             await (await self._verbs(deployment.connection_id)).stop(deployment.platform_id)
         except GatewayError as error:
             if not (isinstance(error, RemoteError) and error.reason is Reason.NOT_FOUND):
-                words = f"the platform was asked to stop it, and will be asked again: {error.message}"
+                words = f"it is to be stopped, and its platform will be asked again: {error.message}"
                 return await self._change(deployment.id, lambda one: replace(one, message=words))
         return await self._note(deployment.id, self._stopped)
+
+    async def _stop_again(self, stopping: Sequence[Deployment]) -> None:
+        calls = [self._under_way.do((STOP, one.id), partial(self._end, one)) for one in stopping]
+        for one, failure in zip(stopping, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            if isinstance(failure, BaseException):
+                log.warning("deployment not stopped yet", deployment_id=one.id, error=str(failure))
 
     def _stopped(self, deployment: Deployment) -> Deployment:
         return replace(deployment, state=DeploymentState.STOPPED, message="", stopped_at=self._clock.now())
@@ -208,7 +223,12 @@ class Deployments:
 
     async def _change(self, deployment_id: str, change: Callable[[Deployment], Deployment]) -> Deployment:
         now = self._clock.now()
-        changed = await self._store.change(deployment_id, lambda one: replace(change(one), updated_at=now))
+
+        def stamped(one: Deployment) -> Deployment:
+            made = change(one)
+            return one if made == one else replace(made, updated_at=now)
+
+        changed = await self._store.change(deployment_id, stamped)
         if changed is None:
             raise NotFound("deployment", deployment_id)
         return changed

@@ -45,8 +45,10 @@ class DeploymentStore:
             row = (await db.execute(select(deployments).where(match))).one_or_none()
             if row is None:
                 return None
-            changed = change(_deployment(row))
-            await db.execute(update(deployments).where(match).values(_values(changed)))
+            before = _deployment(row)
+            changed = change(before)
+            if changed != before:
+                await db.execute(update(deployments).where(match).values(_values(changed)))
         return changed
 
     async def page(self, page: PageRequest, connection_id: str, *, with_ended: bool) -> tuple[list[Deployment], str]:

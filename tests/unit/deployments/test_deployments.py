@@ -124,6 +124,29 @@ async def test_an_answer_is_noted_although_the_ledger_is_away_at_that_moment(
     assert (made.state, fails) == (DeploymentState.ACTIVE, [])
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_ledger_that_is_lost_in_the_very_commit_leaves_nothing_that_seems_to_be_made(
+    database: Database, monkeypatch: pytest.MonkeyPatch, is_stored: bool
+) -> None:
+    add = DeploymentStore.add
+
+    async def cut(self: DeploymentStore, deployment: Deployment) -> None:
+        if is_stored:
+            await add(self, deployment)
+        lost = LedgerUnavailable("cut")
+        lost.is_in_doubt = True
+        raise lost
+
+    monkeypatch.setattr(DeploymentStore, "add", cut)
+    platform = Platform()
+    with pytest.raises(LedgerUnavailable):
+        await make(database, platform).create(WISH)
+    assert not platform.there
+    failed = await DeploymentStore(database).in_state(DeploymentState.FAILED)
+    assert len(failed) == int(is_stored)
+    assert not await DeploymentStore(database).in_state(DeploymentState.DEPLOYING)
+
+
 async def test_a_call_that_was_never_sent_leaves_no_doubt(database: Database) -> None:
     unsent = RemoteError("refused", reason=Reason.PLATFORM_UNAVAILABLE)
     unsent.is_unsent = True

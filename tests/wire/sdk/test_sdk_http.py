@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 
 import pytest
 from aiohttp import WSCloseCode, web
@@ -21,6 +22,7 @@ from connector_sdk.errors import (
     UnsupportedError,
 )
 from connector_sdk.http import LAST_TRY_SECONDS, MOST_TRIES, HttpSession
+from tests.support.sdk.rpc import SECONDS
 from tests.support.sdk.scripted import CUT, Answer, ScriptedServer, SleepClock, served
 
 pytestmark = pytest.mark.wire
@@ -121,6 +123,31 @@ async def test_no_more_requests_are_under_way_than_are_declared() -> None:
     async with served(answer) as url, HttpSession(url, concurrent_requests=2) as http:
         await asyncio.gather(*(http.get("/a") for _ in range(8)))
     assert most == 2
+
+
+async def test_logs_that_are_followed_leave_room_for_other_calls(server: ScriptedServer) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"line\n")
+        if request.path == "/log":
+            await asyncio.Event().wait()
+        return response
+
+    async with served(endless) as url, HttpSession(url, concurrent_requests=1) as http, AsyncExitStack() as stack:
+        for _ in range(3):
+            lines = await stack.enter_async_context(aclosing(http.lines("/log")))
+            assert await anext(lines) == "line"
+        async with asyncio.timeout(SECONDS):
+            assert [line async for line in http.lines("/short")] == ["line"]
+
+
+async def test_a_proxy_of_the_environment_is_used(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    server.script = [GOOD]
+    async with HttpSession("http://api.example.invalid", headers={"Authorization": "Bearer k"}) as http:
+        assert await http.get("/jobs") == {"id": "a"}
+    assert (server.requests, server.sent_headers[0]["Host"]) == (["GET /jobs"], "api.example.invalid")
 
 
 @pytest.mark.parametrize(
