@@ -1,6 +1,7 @@
 """Write a connector for PEFT Studio Connect: subclass `PlatformConnector`, and `serve` it."""
 
 from connector_sdk._classify import error_for_status
+from connector_sdk._rate_limits import rate_limit_pause
 from connector_sdk._retry_after import retry_after
 from connector_sdk.connector import PlatformConnector
 from connector_sdk.errors import (
@@ -27,9 +28,11 @@ from connector_sdk.errors import (
     UnsupportedError,
     WrongStateError,
 )
+from connector_sdk.job_context import JobContext
 from connector_sdk.models import (
     ALGORITHMS,
     ArtifactInfo,
+    DeploymentConfig,
     FieldViolation,
     JobObservation,
     JobStatus,
@@ -57,10 +60,12 @@ __all__ = [
     "ConnectorError",
     "CredentialsRejectedError",
     "CursorExpiredError",
+    "DeploymentConfig",
     "FieldViolation",
     "ForbiddenError",
     "InsufficientCreditsError",
     "InvalidConfigError",
+    "JobContext",
     "JobObservation",
     "JobStatus",
     "ListedJob",
@@ -86,6 +91,7 @@ __all__ = [
     "UnsupportedError",
     "WrongStateError",
     "error_for_status",
+    "rate_limit_pause",
     "retry_after",
     "serve",
 ]

@@ -12,7 +12,7 @@ from json import JSONDecodeError
 
 from pydantic import ValidationError
 
-from connector_sdk._retry_after import retry_after
+from connector_sdk._rate_limits import rate_limit_pause
 from connector_sdk._violations import violations_of
 from connector_sdk.errors import (
     BadUpstreamError,
@@ -115,7 +115,8 @@ def _from_http(error: BaseException) -> ConnectorError | None:
         return PlatformTimeoutError(str(error))
     # Of an error page that cannot be read, the status says more than that it cannot be read.
     if isinstance(status, int) and status >= 400:
-        return error_for_status(status, str(error), retry_after(getattr(error, "headers", None) or {}))
+        pause = rate_limit_pause(getattr(error, "headers", None) or {}, is_refused=True)
+        return error_for_status(status, str(error), pause)
     if type(error).__name__ in ("ContentTypeError", "ClientPayloadError"):
         return BadUpstreamError(str(error))
     return _unreached(str(error)) if _is_unreached(error) else PlatformUnavailableError(str(error))

@@ -24,6 +24,12 @@ HOOKS_OF_CAPABILITY: Mapping[str, tuple[str, ...]] = {
     "find_job": ("find_job",),
     "list_jobs": ("list_jobs",),
     "batch_get_job_status": ("batch_get_job_status",),
+    "deploy_model": ("deploy_model",),
+    "stop_deployment": ("stop_deployment",),
+    "get_endpoint_url": ("get_endpoint_url",),
+    "invoke_endpoint": ("invoke_endpoint",),
+    "get_deployment_metrics": ("get_deployment_metrics",),
+    "update_deployment": ("update_deployment",),
     "dry_run": ("check_config", "validate_config"),
 }
 """A capability is there where the author overrides one of its hooks."""

@@ -7,13 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import cast
 
-from connector_sdk import _catalog, _jobs
+from connector_sdk import _catalog, _deployments, _jobs
 from connector_sdk._artifacts import list_artifacts, send_artifact
 from connector_sdk._config import read_submit
 from connector_sdk._connections import Connections
 from connector_sdk._log_stream import LogStreams
 from connector_sdk._metrics import metrics_since
 from connector_sdk._outbound import outbound
+from connector_sdk._struct import to_struct
+from connector_sdk._text import clean
 from connector_sdk._upload import receive_upload
 from connector_sdk.connector import PlatformConnector
 from peftstudio.connector.v1 import connector_service_pb2 as pb
@@ -141,6 +143,34 @@ class ConnectorServicer(ConnectorServiceServicer):
         model = await self._connector(request.connection_id).get_model_metadata(request.model_id)
         with outbound("model"):
             return pb.GetModelMetadataResponse(model=_catalog.to_model(model))
+
+    async def DeployModel(self, request: pb.DeployModelRequest, context: object) -> pb.DeployModelResponse:
+        return await _deployments.deploy(self._connector(request.connection_id), request)
+
+    async def StopDeployment(self, request: pb.StopDeploymentRequest, context: object) -> pb.StopDeploymentResponse:
+        await _deployments.stop(self._connector(request.connection_id), request.platform_deployment_id)
+        return pb.StopDeploymentResponse()
+
+    async def GetEndpointUrl(self, request: pb.GetEndpointUrlRequest, context: object) -> pb.GetEndpointUrlResponse:
+        url = await self._connector(request.connection_id).get_endpoint_url(request.platform_deployment_id)
+        return pb.GetEndpointUrlResponse(endpoint_url=clean(url or ""))
+
+    async def InvokeEndpoint(self, request: pb.InvokeEndpointRequest, context: object) -> pb.InvokeEndpointResponse:
+        return await _deployments.invoke(self._connector(request.connection_id), request)
+
+    async def GetDeploymentMetrics(
+        self, request: pb.GetDeploymentMetricsRequest, context: object
+    ) -> pb.GetDeploymentMetricsResponse:
+        connector = self._connector(request.connection_id)
+        measured = await connector.get_deployment_metrics(request.platform_deployment_id)
+        with outbound("metrics"):
+            return pb.GetDeploymentMetricsResponse(metrics=to_struct(measured or {}))
+
+    async def UpdateDeployment(
+        self, request: pb.UpdateDeploymentRequest, context: object
+    ) -> pb.UpdateDeploymentResponse:
+        await _deployments.update(self._connector(request.connection_id), request)
+        return pb.UpdateDeploymentResponse()
 
     async def Shutdown(self, request: pb.ShutdownRequest, context: object) -> pb.ShutdownResponse:
         self._shut_down(request.grace.ToTimedelta().total_seconds())

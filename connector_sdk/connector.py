@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import JsonValue
 
@@ -165,6 +165,36 @@ class PlatformConnector:
     def validate_config(self, config: TrainingConfig) -> object:
         """Check a configuration: return False or what is wrong (words, or a list of them), or raise ValueError."""
         return True
+
+    # The application's verbs for inference. Overriding one declares its capability.
+
+    async def deploy_model(self, *args: Any, **kwargs: Any) -> str | Mapping[str, object]:
+        """Put a model behind an endpoint; return the platform's id of it, or a mapping with `id` and `endpoint_url`.
+
+        Parameters are filled by their names: `model_id`, `base_model`, `name`, `resource_id`, `options`, `config` (a
+        `DeploymentConfig` of all these), and any name that a deployment's options have.
+        """
+        raise UnsupportedError("deploy_model")
+
+    async def stop_deployment(self, deployment_id: str) -> bool | None:
+        """End a deployment. False = the platform did not obey."""
+        raise UnsupportedError("stop_deployment")
+
+    async def get_endpoint_url(self, deployment_id: str) -> str | None:
+        """Say where a deployment is reached; None = nowhere yet."""
+        raise UnsupportedError("get_endpoint_url")
+
+    async def invoke_endpoint(self, deployment_id: str, payload: dict[str, Any]) -> object:
+        """Ask the deployed model, and return its answer: anything that JSON can tell."""
+        raise UnsupportedError("invoke_endpoint")
+
+    async def get_deployment_metrics(self, deployment_id: str) -> Mapping[str, object]:
+        """Give what the platform measures of a deployment."""
+        raise UnsupportedError("get_deployment_metrics")
+
+    async def update_deployment(self, deployment_id: str, changes: dict[str, Any]) -> bool | None:
+        """Change a deployment's options. False = the platform did not obey."""
+        raise UnsupportedError("update_deployment")
 
     # Hooks for connectors that can do more than the guide asks.
 

@@ -89,6 +89,23 @@ class TrainingConfig(BaseModel):
     """Platform options, checked by the connector against the JSON Schema it declares."""
 
 
+class DeploymentConfig(BaseModel):
+    """Say which model to put behind an endpoint, and how."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str
+    """An id of the platform's registry, as `upload_artifact` gave it, or one of a hub."""
+    base_model: str = ""
+    """The model that an adapter belongs to; empty = not said."""
+    name: str = ""
+    """Short and DNS-safe; put it where the platform shows it."""
+    resource_id: str = ""
+    """The machine; empty = the platform's choice."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Platform options."""
+
+
 class Resource(BaseModel):
     """Describe one kind of machine that can be rented or used."""
 

@@ -4,6 +4,7 @@ from connector_sdk.connector import PlatformConnector
 from connector_sdk.errors import ConnectorError, InsufficientCreditsError, RateLimitError
 from connector_sdk.models import (
     ArtifactInfo,
+    DeploymentConfig,
     JobObservation,
     JobStatus,
     ListedJob,
@@ -20,6 +21,7 @@ from connector_sdk.models import (
 __all__ = [
     "ArtifactInfo",
     "ConnectorError",
+    "DeploymentConfig",
     "InsufficientCreditsError",
     "JobObservation",
     "JobStatus",

@@ -19,6 +19,7 @@ from gateway.api.artifacts import ArtifactsServicer
 from gateway.api.catalog import CatalogServicer
 from gateway.api.connections import ConnectionsServicer
 from gateway.api.connectors import ConnectorsServicer
+from gateway.api.deployments import DeploymentsServicer
 from gateway.api.job_logs import JobLogs
 from gateway.api.job_metrics import JobMetrics
 from gateway.api.job_orphans import JobOrphans
@@ -38,6 +39,8 @@ from gateway.connections.model import ConnectionState
 from gateway.connections.service import Connections
 from gateway.connections.vault import Vault
 from gateway.data_folder import DataFolder
+from gateway.deployments.model import DeploymentVerbs
+from gateway.deployments.service import Deployments
 from gateway.errors import GatewayError
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
@@ -61,6 +64,7 @@ from gateway.store.artifacts import ArtifactStore
 from gateway.store.connections import ConnectionStore
 from gateway.store.connectors import DisabledConnectors
 from gateway.store.database import Database
+from gateway.store.deployments import DeploymentStore
 from gateway.store.jobs import JobStore
 from gateway.store.sqlite import SQLite
 from gateway.store.uploads import UploadStore
@@ -171,6 +175,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack, database: Database
         jobs=JobsServicer(jobs, JobLogs(jobs, logs), JobMetrics(jobs), orphans, connections, clock),
         artifacts=ArtifactsServicer(files.artifacts, files.uploads, files.datasets),
         catalog=CatalogServicer(catalog),
+        deployments=DeploymentsServicer(await _deployments(stack, database, accounts, connections, clock)),
     )
 
 
@@ -204,6 +209,21 @@ def _orphans(
     )
     stack.push_async_callback(_ended, asyncio.create_task(orphans.run()))
     return JobOrphans(orphans, connections)
+
+
+async def _deployments(
+    stack: AsyncExitStack, database: Database, accounts: Accounts, connections: Connections, clock: Clock
+) -> Deployments:
+    async def verbs(connection_id: str) -> DeploymentVerbs:
+        return (await accounts.platform(connection_id)).deployments
+
+    deployments = Deployments(
+        store=DeploymentStore(database), find_connection=connections.get, verbs=verbs, clock=clock
+    )
+    await deployments.start()
+    stack.push_async_callback(deployments.close)
+    stack.push_async_callback(_ended, asyncio.create_task(deployments.run()))
+    return deployments
 
 
 def _logs(settings: Settings, stack: AsyncExitStack, clock: Clock) -> LogStore:
@@ -249,11 +269,13 @@ def _connectors(settings: Settings, database: Database, ledger: Ledger) -> Conne
 
 
 def _connections(data: Path, database: Database, connectors: Connectors, ledger: Ledger, clock: Clock) -> Connections:
-    async def has_open_jobs(connection_id: str) -> bool:
-        return bool(ledger.open_jobs(connection_id))
+    deployments = DeploymentStore(database)
+
+    async def is_needed(connection_id: str) -> bool:
+        return bool(ledger.open_jobs(connection_id)) or await deployments.holds(connection_id)
 
     vault = Vault.load(data, os.environ)
-    return Connections(ConnectionStore(database), vault, Processes(connectors), clock, has_open_jobs)
+    return Connections(ConnectionStore(database), vault, Processes(connectors), clock, is_needed)
 
 
 @dataclass(frozen=True, slots=True)

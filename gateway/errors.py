@@ -142,6 +142,7 @@ class NotFound(GatewayError):
         "connection": "`peftstudio connections list` shows the connections",
         "connector": "`peftstudio connectors list` shows the connectors",
         "artifact": "`peftstudio artifacts list JOB` shows the files of a job",
+        "deployment": "`peftstudio deployments list` shows the deployments",
         "dataset": "upload it first",
         "ledger": "name the gateway's folder by --data-dir, or say --without-ledger where it is on a server",
         "orphan": "`peftstudio jobs orphans` shows those that there are",

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from gateway.cli import printing, words
-from gateway.cli.exit_codes import ExitCode
+from gateway.cli.json_text import read_object
 from gateway.cli.options import JobRef, Json, examples
 from gateway.cli.references import find_job
 from gateway.cli.running import CommandError, run
@@ -99,7 +99,7 @@ def put(
     """Put a file into a platform's registry; continued after a cut."""
 
     async def action(client: Client) -> None:
-        details = _metadata(metadata)
+        details = read_object(metadata, "--metadata")
         with transfer_bar("sending") as on_progress:
             uri = await client.artifacts.upload(file, connection, details, on_progress=on_progress)
 
@@ -114,18 +114,6 @@ def _say(paths: Sequence[Path]) -> None:
 
     files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
     printing.stderr().print(f"{files}, {words.size(sum(path.stat().st_size for path in paths))}, all verified")
-
-
-def _metadata(text: str) -> dict[str, object]:
-    try:
-        details = json.loads(text)
-    except ValueError as error:
-        raise CommandError(f"--metadata is not JSON: {error}", ExitCode.USAGE) from error
-
-    if not isinstance(details, dict):
-        raise CommandError("--metadata must be a JSON object", ExitCode.USAGE)
-
-    return details
 
 
 def _kind(one: Artifact) -> str:

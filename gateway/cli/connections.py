@@ -116,7 +116,7 @@ def rotate(
 def disconnect(
     context: typer.Context,
     connection: ConnectionRef,
-    force: Annotated[bool, typer.Option("--force", help="Even while it has jobs that have not ended.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even while it has open jobs or deployments.")] = False,
 ) -> None:
     """Close a connection and delete its credentials for good."""
 

@@ -13,6 +13,7 @@ from gateway.cli import (
     connections,
     connectors,
     datasets,
+    deployments,
     job_list,
     job_logs,
     job_metrics,
@@ -44,7 +45,7 @@ def assemble() -> typer.Typer:
         part.add_to(jobs)
 
     app.add_typer(jobs, name="jobs")
-    for group in (connections, connectors, artifacts, datasets, models):
+    for group in (connections, connectors, artifacts, datasets, models, deployments):
         group.add_to(app)
 
     backup.add_to(app)

@@ -33,6 +33,8 @@ _STYLES = {
     "degraded": "yellow",
     "backoff": "yellow",
     "recovering": "yellow",
+    "stopping": "yellow",
+    "in_doubt": "red",
 }
 _UNITS = {0: "hour", 1: "hour", 2: "minute", 3: "second", 4: "token", 5: "job"}
 

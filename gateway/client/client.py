@@ -11,6 +11,7 @@ from gateway.client.async_rpc import AsyncRpc
 from gateway.client.catalog import Catalog
 from gateway.client.connections import Connections
 from gateway.client.connectors import Connectors
+from gateway.client.deployments import Deployments
 from gateway.client.jobs import Jobs
 from gateway.client.location import Locator
 
@@ -40,6 +41,7 @@ class Client:
         self.catalog = Catalog(self._rpc)
         self.connections = Connections(self._rpc)
         self.connectors = Connectors(self._rpc)
+        self.deployments = Deployments(self._rpc)
         self.jobs = Jobs(self._rpc)
 
     @property

@@ -48,6 +48,6 @@ class Connections:
         return (await self._rpc.unary(stub.RotateCredentials, request, SLOW_UNARY_SECONDS)).connection
 
     async def disconnect(self, connection: str, *, force: bool = False) -> None:
-        """Delete a connection and its credentials for good; `force` also while it has jobs that have not ended."""
+        """Delete a connection and its credentials for good; `force` also while it has open jobs or deployments."""
         request = pb.DisconnectRequest(connection_id=connection, force=force)
         await self._rpc.unary(self._rpc.stubs.connections.Disconnect, request, SLOW_UNARY_SECONDS)

@@ -19,6 +19,7 @@ from peftstudio.gateway.v1.artifacts_service_pb2_grpc import ArtifactsServiceStu
 from peftstudio.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from peftstudio.gateway.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 from peftstudio.gateway.v1.connectors_service_pb2_grpc import ConnectorsServiceStub
+from peftstudio.gateway.v1.deployments_service_pb2_grpc import DeploymentsServiceStub
 from peftstudio.gateway.v1.jobs_service_pb2_grpc import JobsServiceStub
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from peftstudio.gateway.v1.catalog_service_pb2_grpc import CatalogServiceAsyncStub
     from peftstudio.gateway.v1.connections_service_pb2_grpc import ConnectionsServiceAsyncStub
     from peftstudio.gateway.v1.connectors_service_pb2_grpc import ConnectorsServiceAsyncStub
+    from peftstudio.gateway.v1.deployments_service_pb2_grpc import DeploymentsServiceAsyncStub
     from peftstudio.gateway.v1.jobs_service_pb2_grpc import JobsServiceAsyncStub
 
 UNARY_SECONDS = 30.0
@@ -51,6 +53,7 @@ class Stubs:
         self.catalog: CatalogServiceAsyncStub = CatalogServiceStub(channel)
         self.connections: ConnectionsServiceAsyncStub = ConnectionsServiceStub(channel)
         self.connectors: ConnectorsServiceAsyncStub = ConnectorsServiceStub(channel)
+        self.deployments: DeploymentsServiceAsyncStub = DeploymentsServiceStub(channel)
         self.jobs: JobsServiceAsyncStub = JobsServiceStub(channel)
 
 

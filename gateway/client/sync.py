@@ -15,6 +15,7 @@ from gateway.client.blocking import blocking, iterating
 from gateway.client.catalog import Catalog
 from gateway.client.connections import Connections
 from gateway.client.connectors import Connectors
+from gateway.client.deployments import Deployments
 from gateway.client.jobs import Jobs
 from gateway.client.location import Location, Locator
 from gateway.client.sync_rpc import SyncRpc
@@ -90,6 +91,19 @@ class SyncCatalog:
         self.model = blocking(catalog.model)
 
 
+class SyncDeployments:
+    """`Deployments` with blocking verbs and generators."""
+
+    def __init__(self, deployments: Deployments) -> None:
+        self.create = blocking(deployments.create)
+        self.get = blocking(deployments.get)
+        self.list = iterating(deployments.list)
+        self.update = blocking(deployments.update)
+        self.stop = blocking(deployments.stop)
+        self.invoke = blocking(deployments.invoke)
+        self.metrics = blocking(deployments.metrics)
+
+
 class SyncClient:
     """Talks to one gateway, blocking.
 
@@ -123,6 +137,7 @@ class SyncClient:
         self.catalog = SyncCatalog(Catalog(self._rpc))
         self.connections = SyncConnections(Connections(self._rpc))
         self.connectors = SyncConnectors(Connectors(self._rpc))
+        self.deployments = SyncDeployments(Deployments(self._rpc))
         self.jobs = SyncJobs(Jobs(self._rpc))
 
     @property

@@ -119,13 +119,13 @@ class Connections:
         """Close a connection and delete its credentials for good, even where the connector does not answer.
 
         Raises:
-            WrongState: It has jobs that have not ended, and `force` is not given.
+            WrongState: It has jobs or deployments that have not ended, and `force` is not given.
         """
         connection = await self.get(id_or_name)
         if not force and await self._has_open_jobs(connection.id):
             raise WrongState(
-                f"connection {connection.name!r} has jobs that have not ended; cancel them, wait, or force the"
-                " disconnect (they are then no longer followed)"
+                f"connection {connection.name!r} has jobs or deployments that have not ended; end them, wait, or"
+                " force the disconnect (they are then no longer followed)"
             )
         await self._store.remove(connection.id)
         await self._close(connection)

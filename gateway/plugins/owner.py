@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from gateway.plugins.model import Description
@@ -12,7 +13,7 @@ from gateway.wire.struct import canonical
 def with_settings(description: Description, settings: Settings) -> Description:
     """Return the description with the owner's limits, and with the owner's words where the connector has none."""
     schema = description.credentials_schema
-    if schema == "{}" and settings.credentials_required:
+    if settings.credentials_required and not json.loads(schema).get("properties"):
         schema = _schema(settings.credentials_required)
     return replace(
         description,

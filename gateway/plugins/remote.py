@@ -16,6 +16,7 @@ from gateway.plugins.calls import CALL_LIMIT, SUBMIT_LIMIT, Caller, Clients
 from gateway.plugins.client import ADMIN_LIMIT, Request, Response, Unary
 from gateway.plugins.looking import look
 from gateway.plugins.model import Description
+from gateway.plugins.remote_deployments import RemoteDeployments
 from gateway.plugins.sessions import LoadCredentials
 from gateway.plugins.traffic import Traffic
 from gateway.priority import Priority
@@ -49,6 +50,11 @@ class RemotePlatform:
         """
         self._caller = Caller(connectors, connector_id, connection_id, load, traffic or Traffic())
         self._connection_id = connection_id
+
+    @property
+    def deployments(self) -> RemoteDeployments:
+        """What can be asked of it about deployments."""
+        return RemoteDeployments(self._caller)
 
     async def describe(self) -> Description:
         """Say what the connector is and can do; starts its process where it does not run."""

@@ -163,3 +163,26 @@ disabled_connectors = Table(
     metadata,
     Column("connector_id", Word(64), primary_key=True),
 )
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", Word(64), primary_key=True),
+    Column("connection_id", Word(64), nullable=False),
+    Column("connector_id", Word(64), nullable=False),
+    Column("request_id", Word(128), unique=True),
+    Column("request_hash", Word(64), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("base_model", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("state", Word(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("platform_id", Text, nullable=False),
+    Column("endpoint_url", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("stopped_at", BigInteger),
+    Index("deployments_by_connection", "connection_id", "state"),
+    Index("deployments_by_state", "state", "id"),
+)

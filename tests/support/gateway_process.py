@@ -56,6 +56,8 @@ class GatewayProcess:
 
     data_dir: Path
     arguments: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    """Comes before its command; must become it."""
     process: subprocess.Popen[bytes] | None = None
     log_path: Path = field(init=False)
 
@@ -67,7 +69,7 @@ class GatewayProcess:
         command = [str(PEFTSTUDIO), "serve", "--port", "0", "--data-dir", str(self.data_dir), "--plugins", str(PLUGINS)]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it takes a millisecond, and the test waits for it anyway
-                [*command, *self.arguments],
+                [*self.prefix, *command, *self.arguments],
                 env=operators_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -136,9 +138,11 @@ def operators_environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def gateway_process(data_dir: Path, *arguments: str) -> AsyncIterator[GatewayProcess]:
+async def gateway_process(
+    data_dir: Path, *arguments: str, prefix: tuple[str, ...] = ()
+) -> AsyncIterator[GatewayProcess]:
     """Run a gateway for a test, and leave nothing of it behind."""
-    gateway = GatewayProcess(data_dir, arguments)
+    gateway = GatewayProcess(data_dir, arguments, prefix)
     await gateway.start()
     try:
         yield gateway

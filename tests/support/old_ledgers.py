@@ -119,7 +119,17 @@ _FIRST: Rows = {
     "disabled_connectors": [{"connector_id": "off"}],
 }
 
-ROWS: Mapping[str, Rows] = {"0001": _FIRST}
+_SECOND: Rows = {
+    **_FIRST,
+    "metrics": [{**row, "place": place} for place, row in enumerate(_FIRST["metrics"], start=1)],
+    "job_labels": [
+        {"key": "team", "value": "a", "job_id": "job-1"},
+        {"key": "odd\N{REPLACEMENT CHARACTER}", "value": "b", "job_id": "job-1"},
+    ],
+    "ledger_owner": [],
+}
+
+ROWS: Mapping[str, Rows] = {"0001": _FIRST, "0002": _SECOND}
 """What a ledger of each earlier revision holds; a new migration adds the one before it."""
 
 

@@ -20,6 +20,7 @@ from peftstudio.gateway.v1 import (
     catalog_service_pb2,
     connections_service_pb2,
     connectors_service_pb2,
+    deployments_service_pb2,
     jobs_service_pb2,
 )
 from peftstudio.job.v1.artifact_pb2 import Chunk
@@ -42,6 +43,7 @@ FILES = (
     catalog_service_pb2,
     connections_service_pb2,
     connectors_service_pb2,
+    deployments_service_pb2,
     jobs_service_pb2,
 )
 

@@ -11,17 +11,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 import grpc
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from peftstudio.gateway.v1 import (
     connections_service_pb2,
@@ -35,49 +31,13 @@ from peftstudio.gateway.v1.connectors_service_pb2 import (
 )
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, expected, follow, wish
+from tests.support.authority import Authority
 from tests.support.gateway_process import PLUGINS, Stubs, gateway_process
 
 pytestmark = pytest.mark.process
 
 SECRET = "5d1f0b7c9e3a4d2860c1e5b7a9d3f1e26b8c4a0d7e9f1b3c"
 FILES = {"ca": "ca.pem", "certificate": "gateway.pem", "key": "gateway.key"}
-
-
-@dataclass
-class Authority:
-    """Signs certificates into a folder."""
-
-    folder: Path
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        made = self._certificate(self.name, self.key).add_extension(x509.BasicConstraints(True, None), critical=True)
-        self._write("ca.pem", made.sign(self.key, hashes.SHA256()))
-
-    def sign(self, stem: str, *names: x509.GeneralName) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, stem)])
-        made = self._certificate(subject, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
-        self._write(f"{stem}.pem", made.sign(self.key, hashes.SHA256()))
-        plain = serialization.NoEncryption()
-        form = serialization.PrivateFormat.PKCS8
-        (self.folder / f"{stem}.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
-
-    def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return x509.CertificateBuilder(
-            issuer_name=self.name,
-            subject_name=subject,
-            public_key=key.public_key(),
-            serial_number=x509.random_serial_number(),
-            not_valid_before=now - timedelta(days=1),
-            not_valid_after=now + timedelta(days=1),
-        )
-
-    def _write(self, name: str, made: x509.Certificate) -> None:
-        (self.folder / name).write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
 
 @dataclass

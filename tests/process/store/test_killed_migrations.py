@@ -28,7 +28,7 @@ async def test_a_migration_that_is_killed_leaves_the_ledger_as_it_was(make_diale
     await make(make_dialect(), revision)
     dialect = make_dialect()
     kills = 0
-    for number in range(2, 100, 9):
+    for number in (2, 5, *range(11, 100, 9)):
         command = [sys.executable, "-m", "tests.support.interrupted_migration", *_place(dialect), str(number)]
         code = (await asyncio.to_thread(subprocess.run, command, timeout=60, check=False)).returncode
         if code == 0:

@@ -16,7 +16,7 @@ async def test_its_credentials_features_and_checks_are_declared() -> None:
         said = await harness.stub.Describe(pb.DescribeRequest(), timeout=SECONDS)
     assert said.credentials_schema["required"] == ["api_key"]
     assert list(said.features) == ["training", "tracking"]
-    assert set(said.capabilities) == {"cancel_job", "dry_run"}
+    assert set(said.capabilities) == {"cancel_job", "deploy_model", "dry_run"}
 
 
 async def test_its_status_resource_and_price_arrive() -> None:

@@ -1412,6 +1412,322 @@ class GetModelMetadataResponse(_message.Message):
 Global___GetModelMetadataResponse: _TypeAlias = GetModelMetadataResponse  # noqa: Y015
 
 @_typing.final
+class DeployModelRequest(_message.Message):
+    """Deploy a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    BASE_MODEL_FIELD_NUMBER: _builtins.int
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    deployment_id: _builtins.str
+    """The gateway's id of the deployment: short and DNS-safe. Put it where the platform shows it, as its name."""
+    model: _builtins.str
+    """The model: an id of the platform's registry, as UploadArtifact gave it, or one of a hub."""
+    base_model: _builtins.str
+    """The model that an adapter belongs to; empty = not said."""
+    resource_id: _builtins.str
+    """The machine; empty = the platform's choice."""
+    @_builtins.property
+    def options(self) -> _struct_pb2.Struct:
+        """Platform options."""
+
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        deployment_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        base_model: _builtins.str = ...,
+        resource_id: _builtins.str = ...,
+        options: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_model", b"base_model", "connection_id", b"connection_id", "deployment_id", b"deployment_id", "model", b"model", "options", b"options", "resource_id", b"resource_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeployModelRequest: _TypeAlias = DeployModelRequest  # noqa: Y015
+
+@_typing.final
+class DeployModelResponse(_message.Message):
+    """The model is being deployed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATFORM_DEPLOYMENT_ID_FIELD_NUMBER: _builtins.int
+    ENDPOINT_URL_FIELD_NUMBER: _builtins.int
+    platform_deployment_id: _builtins.str
+    """The platform's id of the deployment."""
+    endpoint_url: _builtins.str
+    """Where it is reached; empty = not known yet."""
+    def __init__(
+        self,
+        *,
+        platform_deployment_id: _builtins.str = ...,
+        endpoint_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint_url", b"endpoint_url", "platform_deployment_id", b"platform_deployment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeployModelResponse: _TypeAlias = DeployModelResponse  # noqa: Y015
+
+@_typing.final
+class StopDeploymentRequest(_message.Message):
+    """End a deployment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_DEPLOYMENT_ID_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    platform_deployment_id: _builtins.str
+    """The platform's id of the deployment."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        platform_deployment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "platform_deployment_id", b"platform_deployment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopDeploymentRequest: _TypeAlias = StopDeploymentRequest  # noqa: Y015
+
+@_typing.final
+class StopDeploymentResponse(_message.Message):
+    """The deployment costs nothing any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopDeploymentResponse: _TypeAlias = StopDeploymentResponse  # noqa: Y015
+
+@_typing.final
+class GetEndpointUrlRequest(_message.Message):
+    """Ask where a deployment is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_DEPLOYMENT_ID_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    platform_deployment_id: _builtins.str
+    """The platform's id of the deployment."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        platform_deployment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "platform_deployment_id", b"platform_deployment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEndpointUrlRequest: _TypeAlias = GetEndpointUrlRequest  # noqa: Y015
+
+@_typing.final
+class GetEndpointUrlResponse(_message.Message):
+    """Where the deployment is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_URL_FIELD_NUMBER: _builtins.int
+    endpoint_url: _builtins.str
+    """Its address; empty = not there yet."""
+    def __init__(
+        self,
+        *,
+        endpoint_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint_url", b"endpoint_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEndpointUrlResponse: _TypeAlias = GetEndpointUrlResponse  # noqa: Y015
+
+@_typing.final
+class InvokeEndpointRequest(_message.Message):
+    """Ask the deployed model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_DEPLOYMENT_ID_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    platform_deployment_id: _builtins.str
+    """The platform's id of the deployment."""
+    @_builtins.property
+    def input(self) -> _struct_pb2.Struct:
+        """What it is asked, in the platform's own form."""
+
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        platform_deployment_id: _builtins.str = ...,
+        input: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "input", b"input", "platform_deployment_id", b"platform_deployment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvokeEndpointRequest: _TypeAlias = InvokeEndpointRequest  # noqa: Y015
+
+@_typing.final
+class InvokeEndpointResponse(_message.Message):
+    """The model's answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def output(self) -> _struct_pb2.Value:
+        """In the platform's own form; at most 2 MiB."""
+
+    def __init__(
+        self,
+        *,
+        output: _struct_pb2.Value | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvokeEndpointResponse: _TypeAlias = InvokeEndpointResponse  # noqa: Y015
+
+@_typing.final
+class GetDeploymentMetricsRequest(_message.Message):
+    """Ask for measurements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_DEPLOYMENT_ID_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    platform_deployment_id: _builtins.str
+    """The platform's id of the deployment."""
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        platform_deployment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "platform_deployment_id", b"platform_deployment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDeploymentMetricsRequest: _TypeAlias = GetDeploymentMetricsRequest  # noqa: Y015
+
+@_typing.final
+class GetDeploymentMetricsResponse(_message.Message):
+    """What is measured."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRICS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def metrics(self) -> _struct_pb2.Struct:
+        """By the platform's own names."""
+
+    def __init__(
+        self,
+        *,
+        metrics: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDeploymentMetricsResponse: _TypeAlias = GetDeploymentMetricsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateDeploymentRequest(_message.Message):
+    """Change a deployment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_DEPLOYMENT_ID_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """The connection."""
+    platform_deployment_id: _builtins.str
+    """The platform's id of the deployment."""
+    @_builtins.property
+    def changes(self) -> _struct_pb2.Struct:
+        """Options with their new values; those that are left out stay."""
+
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str = ...,
+        platform_deployment_id: _builtins.str = ...,
+        changes: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "connection_id", b"connection_id", "platform_deployment_id", b"platform_deployment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDeploymentRequest: _TypeAlias = UpdateDeploymentRequest  # noqa: Y015
+
+@_typing.final
+class UpdateDeploymentResponse(_message.Message):
+    """The deployment is changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDeploymentResponse: _TypeAlias = UpdateDeploymentResponse  # noqa: Y015
+
+@_typing.final
 class ShutdownRequest(_message.Message):
     """End the process."""
 

@@ -141,6 +141,36 @@ class ConnectorServiceStub(object):
                 request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetModelMetadataRequest.SerializeToString,
                 response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetModelMetadataResponse.FromString,
                 _registered_method=True)
+        self.DeployModel = channel.unary_unary(
+                '/peftstudio.connector.v1.ConnectorService/DeployModel',
+                request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.DeployModelRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.DeployModelResponse.FromString,
+                _registered_method=True)
+        self.StopDeployment = channel.unary_unary(
+                '/peftstudio.connector.v1.ConnectorService/StopDeployment',
+                request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.StopDeploymentRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.StopDeploymentResponse.FromString,
+                _registered_method=True)
+        self.GetEndpointUrl = channel.unary_unary(
+                '/peftstudio.connector.v1.ConnectorService/GetEndpointUrl',
+                request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetEndpointUrlRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetEndpointUrlResponse.FromString,
+                _registered_method=True)
+        self.InvokeEndpoint = channel.unary_unary(
+                '/peftstudio.connector.v1.ConnectorService/InvokeEndpoint',
+                request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.InvokeEndpointRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.InvokeEndpointResponse.FromString,
+                _registered_method=True)
+        self.GetDeploymentMetrics = channel.unary_unary(
+                '/peftstudio.connector.v1.ConnectorService/GetDeploymentMetrics',
+                request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetDeploymentMetricsRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetDeploymentMetricsResponse.FromString,
+                _registered_method=True)
+        self.UpdateDeployment = channel.unary_unary(
+                '/peftstudio.connector.v1.ConnectorService/UpdateDeployment',
+                request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.UpdateDeploymentRequest.SerializeToString,
+                response_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.UpdateDeploymentResponse.FromString,
+                _registered_method=True)
         self.Shutdown = channel.unary_unary(
                 '/peftstudio.connector.v1.ConnectorService/Shutdown',
                 request_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.ShutdownRequest.SerializeToString,
@@ -300,6 +330,48 @@ class ConnectorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeployModel(self, request, context):
+        """Put a model behind an endpoint. Capability: deploy_model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopDeployment(self, request, context):
+        """End a deployment. Stopping one that is gone is no error. Capability: stop_deployment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEndpointUrl(self, request, context):
+        """Say where a deployment is reached. Capability: get_endpoint_url.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InvokeEndpoint(self, request, context):
+        """Ask the deployed model. Capability: invoke_endpoint.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeploymentMetrics(self, request, context):
+        """Get what the platform measures of a deployment. Capability: get_deployment_metrics.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateDeployment(self, request, context):
+        """Change a deployment. Capability: update_deployment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Shutdown(self, request, context):
         """Finish what is under way, refuse what is new, and end the process.
         """
@@ -414,6 +486,36 @@ def add_ConnectorServiceServicer_to_server(servicer, server):
                     servicer.GetModelMetadata,
                     request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetModelMetadataRequest.FromString,
                     response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetModelMetadataResponse.SerializeToString,
+            ),
+            'DeployModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeployModel,
+                    request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.DeployModelRequest.FromString,
+                    response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.DeployModelResponse.SerializeToString,
+            ),
+            'StopDeployment': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopDeployment,
+                    request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.StopDeploymentRequest.FromString,
+                    response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.StopDeploymentResponse.SerializeToString,
+            ),
+            'GetEndpointUrl': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEndpointUrl,
+                    request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetEndpointUrlRequest.FromString,
+                    response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetEndpointUrlResponse.SerializeToString,
+            ),
+            'InvokeEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.InvokeEndpoint,
+                    request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.InvokeEndpointRequest.FromString,
+                    response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.InvokeEndpointResponse.SerializeToString,
+            ),
+            'GetDeploymentMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeploymentMetrics,
+                    request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetDeploymentMetricsRequest.FromString,
+                    response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetDeploymentMetricsResponse.SerializeToString,
+            ),
+            'UpdateDeployment': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateDeployment,
+                    request_deserializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.UpdateDeploymentRequest.FromString,
+                    response_serializer=peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.UpdateDeploymentResponse.SerializeToString,
             ),
             'Shutdown': grpc.unary_unary_rpc_method_handler(
                     servicer.Shutdown,
@@ -990,6 +1092,168 @@ class ConnectorService(object):
             '/peftstudio.connector.v1.ConnectorService/GetModelMetadata',
             peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetModelMetadataRequest.SerializeToString,
             peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetModelMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeployModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.connector.v1.ConnectorService/DeployModel',
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.DeployModelRequest.SerializeToString,
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.DeployModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopDeployment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.connector.v1.ConnectorService/StopDeployment',
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.StopDeploymentRequest.SerializeToString,
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.StopDeploymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEndpointUrl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.connector.v1.ConnectorService/GetEndpointUrl',
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetEndpointUrlRequest.SerializeToString,
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetEndpointUrlResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InvokeEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.connector.v1.ConnectorService/InvokeEndpoint',
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.InvokeEndpointRequest.SerializeToString,
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.InvokeEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeploymentMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.connector.v1.ConnectorService/GetDeploymentMetrics',
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetDeploymentMetricsRequest.SerializeToString,
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.GetDeploymentMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateDeployment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/peftstudio.connector.v1.ConnectorService/UpdateDeployment',
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.UpdateDeploymentRequest.SerializeToString,
+            peftstudio_dot_connector_dot_v1_dot_connector__service__pb2.UpdateDeploymentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,6 +77,18 @@ class ConnectorServiceStub:
     """Search the platform's model registry. Capability: search_models."""
     GetModelMetadata: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.GetModelMetadataRequest, _connector_service_pb2.GetModelMetadataResponse]
     """Get the details of one model. Capability: get_model_metadata."""
+    DeployModel: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.DeployModelRequest, _connector_service_pb2.DeployModelResponse]
+    """Put a model behind an endpoint. Capability: deploy_model."""
+    StopDeployment: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.StopDeploymentRequest, _connector_service_pb2.StopDeploymentResponse]
+    """End a deployment. Stopping one that is gone is no error. Capability: stop_deployment."""
+    GetEndpointUrl: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.GetEndpointUrlRequest, _connector_service_pb2.GetEndpointUrlResponse]
+    """Say where a deployment is reached. Capability: get_endpoint_url."""
+    InvokeEndpoint: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.InvokeEndpointRequest, _connector_service_pb2.InvokeEndpointResponse]
+    """Ask the deployed model. Capability: invoke_endpoint."""
+    GetDeploymentMetrics: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.GetDeploymentMetricsRequest, _connector_service_pb2.GetDeploymentMetricsResponse]
+    """Get what the platform measures of a deployment. Capability: get_deployment_metrics."""
+    UpdateDeployment: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.UpdateDeploymentRequest, _connector_service_pb2.UpdateDeploymentResponse]
+    """Change a deployment. Capability: update_deployment."""
     Shutdown: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.ShutdownRequest, _connector_service_pb2.ShutdownResponse]
     """Finish what is under way, refuse what is new, and end the process."""
 
@@ -129,6 +141,18 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
     """Search the platform's model registry. Capability: search_models."""
     GetModelMetadata: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.GetModelMetadataRequest, _connector_service_pb2.GetModelMetadataResponse]  # type: ignore[assignment]
     """Get the details of one model. Capability: get_model_metadata."""
+    DeployModel: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.DeployModelRequest, _connector_service_pb2.DeployModelResponse]  # type: ignore[assignment]
+    """Put a model behind an endpoint. Capability: deploy_model."""
+    StopDeployment: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.StopDeploymentRequest, _connector_service_pb2.StopDeploymentResponse]  # type: ignore[assignment]
+    """End a deployment. Stopping one that is gone is no error. Capability: stop_deployment."""
+    GetEndpointUrl: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.GetEndpointUrlRequest, _connector_service_pb2.GetEndpointUrlResponse]  # type: ignore[assignment]
+    """Say where a deployment is reached. Capability: get_endpoint_url."""
+    InvokeEndpoint: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.InvokeEndpointRequest, _connector_service_pb2.InvokeEndpointResponse]  # type: ignore[assignment]
+    """Ask the deployed model. Capability: invoke_endpoint."""
+    GetDeploymentMetrics: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.GetDeploymentMetricsRequest, _connector_service_pb2.GetDeploymentMetricsResponse]  # type: ignore[assignment]
+    """Get what the platform measures of a deployment. Capability: get_deployment_metrics."""
+    UpdateDeployment: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.UpdateDeploymentRequest, _connector_service_pb2.UpdateDeploymentResponse]  # type: ignore[assignment]
+    """Change a deployment. Capability: update_deployment."""
     Shutdown: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.ShutdownRequest, _connector_service_pb2.ShutdownResponse]  # type: ignore[assignment]
     """Finish what is under way, refuse what is new, and end the process."""
 
@@ -304,6 +328,54 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connector_service_pb2.GetModelMetadataResponse, _abc.Awaitable[_connector_service_pb2.GetModelMetadataResponse]]:
         """Get the details of one model. Capability: get_model_metadata."""
+
+    @_abc_1.abstractmethod
+    def DeployModel(
+        self,
+        request: _connector_service_pb2.DeployModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.DeployModelResponse, _abc.Awaitable[_connector_service_pb2.DeployModelResponse]]:
+        """Put a model behind an endpoint. Capability: deploy_model."""
+
+    @_abc_1.abstractmethod
+    def StopDeployment(
+        self,
+        request: _connector_service_pb2.StopDeploymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.StopDeploymentResponse, _abc.Awaitable[_connector_service_pb2.StopDeploymentResponse]]:
+        """End a deployment. Stopping one that is gone is no error. Capability: stop_deployment."""
+
+    @_abc_1.abstractmethod
+    def GetEndpointUrl(
+        self,
+        request: _connector_service_pb2.GetEndpointUrlRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.GetEndpointUrlResponse, _abc.Awaitable[_connector_service_pb2.GetEndpointUrlResponse]]:
+        """Say where a deployment is reached. Capability: get_endpoint_url."""
+
+    @_abc_1.abstractmethod
+    def InvokeEndpoint(
+        self,
+        request: _connector_service_pb2.InvokeEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.InvokeEndpointResponse, _abc.Awaitable[_connector_service_pb2.InvokeEndpointResponse]]:
+        """Ask the deployed model. Capability: invoke_endpoint."""
+
+    @_abc_1.abstractmethod
+    def GetDeploymentMetrics(
+        self,
+        request: _connector_service_pb2.GetDeploymentMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.GetDeploymentMetricsResponse, _abc.Awaitable[_connector_service_pb2.GetDeploymentMetricsResponse]]:
+        """Get what the platform measures of a deployment. Capability: get_deployment_metrics."""
+
+    @_abc_1.abstractmethod
+    def UpdateDeployment(
+        self,
+        request: _connector_service_pb2.UpdateDeploymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.UpdateDeploymentResponse, _abc.Awaitable[_connector_service_pb2.UpdateDeploymentResponse]]:
+        """Change a deployment. Capability: update_deployment."""
 
     @_abc_1.abstractmethod
     def Shutdown(

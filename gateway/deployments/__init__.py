@@ -1,0 +1,1 @@
+"""Models behind endpoints, which cost money for as long as they are there."""
