@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from peftstudio.gateway.v1.jobs_service_pb2 import CancelJobRequest
-from tests.process.gateway.conftest import Options, eventually, laboratory, notes, submit
+from tests.process.gateway.conftest import Options, ended, eventually, laboratory, notes, submit
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.polyglot import Toolchain
 
@@ -83,10 +83,10 @@ async def test_it_connects_submits_once_follows_and_downloads(
     first, _ = await call(tools, gateway, ("submit", "desk", "wish-1"), wish)
     again, _ = await call(tools, gateway, ("submit", "desk", "wish-1"), wish)
     assert first == again
-    assert len(notes(gateway, "submitted")) == 1
     job_id = first.strip()
     out, _ = await call(tools, gateway, ("follow", job_id))
     assert out.splitlines() == [f"line {number} of 25" for number in range(1, 26)]
+    assert len(notes(gateway, "submitted")) == 1
     out, _ = await call(tools, gateway, ("follow", job_id, "23"))
     assert out.splitlines() == ["line 24 of 25", "line 25 of 25"]
     target = tmp_path / "here"
@@ -144,6 +144,7 @@ async def test_a_download_goes_on_where_the_client_died_and_where_the_gateway_di
     size, target = 64 * MIB, tmp_path / "weights.bin"
     async with laboratory(gateway) as stubs:
         job_id = await submit(stubs, lines=1, artifact_bytes=size, digest=True)
+        await ended(stubs, job_id)
     async with started(tools, gateway, "download", job_id, str(tmp_path)) as process:
         kept = await held_behind(0, process, target)
         process.kill()
@@ -177,6 +178,7 @@ async def test_bytes_of_another_file_are_not_taken_for_the_beginning(
 ) -> None:
     async with laboratory(gateway) as stubs:
         job_id = await submit(stubs, lines=1, artifact_bytes=5000, digest=True)
+        await ended(stubs, job_id)
     part = tmp_path / "weights.bin.part"
     for left in (b"other bytes", b"x" * 5000, b"x" * 9000):
         part.write_bytes(left)

@@ -20,6 +20,7 @@ from gateway.plugins.identity import identify
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from tests.polyglot.by_hand import CONNECTOR_TOKEN, GATEWAY_TOKEN, LIMIT, Launched, bearer, launched
 from tests.support.polyglot import Toolchain
+from tests.support.sdk.health import check_over
 
 pytestmark = pytest.mark.polyglot
 
@@ -69,10 +70,19 @@ async def test_the_gateway_is_answered_with_proof_and_anybody_is_told_of_health(
         call = stub.Describe(pb.DescribeRequest(), metadata=OURS, timeout=LIMIT)
         assert ("x-connector-token", CONNECTOR_TOKEN) in list(await call.initial_metadata())
         assert (await call).log_source == pb.LOG_SOURCE_CURSOR
-        health = health_pb2_grpc.HealthStub(channel)
-        for service in ("", "peftstudio.connector.v1.ConnectorService"):
-            answer = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT)
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        await check_health(channel)
+    aside = running.handshake.get("health_address")
+    if aside is not None:
+        async with grpc.aio.insecure_channel(str(aside)) as channel:
+            await check_health(channel)
+        socket = running.socket.with_name(f"{running.socket.name}.health")
+        assert aside == f"unix:{socket}"
+        assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+
+
+async def check_health(channel: grpc.aio.Channel) -> None:
+    for service in ("", "peftstudio.connector.v1.ConnectorService"):
+        assert await check_over(channel, service) == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_errors_have_their_reasons(running: Launched) -> None:
@@ -110,7 +120,7 @@ async def test_a_protocol_that_it_does_not_speak_is_refused_for_good(tools: Tool
 
 async def test_shutdown_is_answered_and_ends_it(running: Launched) -> None:
     async with running.connected() as (channel, stub):
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=LIMIT)
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=LIMIT)  # type: ignore[attr-defined]
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         request = pb.ShutdownRequest()
         request.grace.seconds = 10
