@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import signal
 import stat
@@ -24,6 +25,8 @@ from tests.support.sdk.health import check_over
 
 pytestmark = pytest.mark.polyglot
 
+PINGED_SECONDS = 5.5
+"""More than four pings."""
 OURS = bearer(GATEWAY_TOKEN)
 
 
@@ -110,6 +113,17 @@ async def test_errors_have_their_reasons(running: Launched) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.PauseJob(pb.PauseJobRequest(connection_id="c"), metadata=OURS, timeout=LIMIT)
         assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED")
+
+
+async def test_a_connection_that_is_pinged_stays(running: Launched) -> None:
+    pings = (("grpc.keepalive_time_ms", 1000), ("grpc.keepalive_permit_without_calls", 1))
+    pings += (("grpc.http2.max_pings_without_data", 0),)
+    async with grpc.aio.insecure_channel(f"unix:{running.socket}", options=pings) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())  # type: ignore[attr-defined]
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        # Servers that count pings close the connection with the fourth that comes too soon.
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watch.read(), PINGED_SECONDS)
 
 
 async def test_a_protocol_that_it_does_not_speak_is_refused_for_good(tools: Toolchain, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -45,7 +46,16 @@ func failureOf(reason, message string, details ...proto.Message) *connectorError
 	return &connectorError{reason, message, details}
 }
 
-func notFound(kind, name string) error {
+// A text of the caller's, fit for an error: all of an error has 4 KiB at most.
+func clip(text string) string {
+	if len(text) > 200 {
+		return strings.ToValidUTF8(text[:200], "") + "…"
+	}
+	return text
+}
+
+func notFound(kind, given string) error {
+	name := clip(given)
 	details := &errdetails.ResourceInfo{ResourceType: kind, ResourceName: name}
 	return failure("NOT_FOUND", fmt.Sprintf("there is no %s %s", kind, name), details)
 }
@@ -67,7 +77,7 @@ func invalidConfig(fields map[string]string) error {
 }
 
 // What goes over the wire. An error that nobody foresaw goes to the log, and out without its text.
-func asStatus(err error) error {
+func asStatus(err error, method string) error {
 	if err == nil {
 		return nil
 	}
@@ -75,7 +85,7 @@ func asStatus(err error) error {
 	if !errors.As(err, &known) {
 		switch told, isStatus := status.FromError(err); {
 		case isStatus && told.Code() == codes.Unimplemented: // what the generated code says of a method that is not there
-			known = failureOf("UNSUPPORTED", "the workbench does not offer this")
+			known = failureOf("UNSUPPORTED", "the workbench does not offer "+capability(method))
 		case isStatus || errors.Is(err, context.Canceled):
 			return err // the caller went away
 		default:
@@ -90,3 +100,11 @@ func asStatus(err error) error {
 	}
 	return made.Err()
 }
+
+// BatchGetJobStatus is the capability batch_get_job_status.
+func capability(method string) string {
+	name := method[strings.LastIndexByte(method, '/')+1:]
+	return strings.ToLower(strings.TrimPrefix(capital.ReplaceAllString(name, "_$0"), "_"))
+}
+
+var capital = regexp.MustCompile("[A-Z]")

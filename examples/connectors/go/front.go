@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
 	pb "peftstudio/connector/v1"
@@ -19,6 +20,7 @@ import (
 const (
 	serviceName   = "peftstudio.connector.v1.ConnectorService"
 	healthPrefix  = "/grpc.health.v1.Health/"
+	leastPing     = 500 * time.Millisecond // between two of the gateway's pings; Go's own default closes the connection
 	flushDuration = 200 * time.Millisecond // for the last answers to leave: who watches health would keep the server open
 )
 
@@ -34,11 +36,12 @@ type front struct {
 
 func listen(boot bootstrap, service *service) (*front, error) {
 	f := &front{boot: boot, service: service, health: health.NewServer(), ended: make(chan struct{})}
-	f.server = grpc.NewServer(grpc.UnaryInterceptor(f.unary), grpc.StreamInterceptor(f.stream))
+	pings := grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true})
+	f.server = grpc.NewServer(pings, grpc.UnaryInterceptor(f.unary), grpc.StreamInterceptor(f.stream))
 	service.draining = make(chan struct{})
 	service.shutdown = func(grace time.Duration) { go f.end(grace) }
 	pb.RegisterConnectorServiceServer(f.server, service)
-	aside := grpc.NewServer()
+	aside := grpc.NewServer(pings)
 	for _, server := range []*grpc.Server{f.server, aside} {
 		healthpb.RegisterHealthServer(server, f.health)
 	}
@@ -82,11 +85,11 @@ func (f *front) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 		return handler(ctx, request)
 	}
 	if err := f.admit(ctx, func(md metadata.MD) error { return grpc.SetHeader(ctx, md) }); err != nil {
-		return nil, err
+		return nil, asStatus(err, info.FullMethod)
 	}
 	defer f.service.underWay.Done()
 	answer, err := handler(ctx, request)
-	return answer, asStatus(err)
+	return answer, asStatus(err, info.FullMethod)
 }
 
 func (f *front) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -94,10 +97,10 @@ func (f *front) stream(service any, stream grpc.ServerStream, info *grpc.StreamS
 		return handler(service, stream)
 	}
 	if err := f.admit(stream.Context(), stream.SetHeader); err != nil {
-		return err
+		return asStatus(err, info.FullMethod)
 	}
 	defer f.service.underWay.Done()
-	return asStatus(handler(service, stream))
+	return asStatus(handler(service, stream), info.FullMethod)
 }
 
 // Let the gateway in, and prove to it, and to none else, who this is.
@@ -105,12 +108,12 @@ func (f *front) admit(ctx context.Context, prove func(metadata.MD) error) error 
 	md, _ := metadata.FromIncomingContext(ctx)
 	given := append(md.Get("authorization"), "")[0]
 	if subtle.ConstantTimeCompare([]byte(given), []byte("Bearer "+f.boot.GatewayToken)) != 1 {
-		return asStatus(failure("CREDENTIALS_REJECTED", "this is not the gateway's token"))
+		return failure("CREDENTIALS_REJECTED", "this is not the gateway's token")
 	}
 	if err := prove(metadata.Pairs("x-connector-token", f.boot.ConnectorToken)); err != nil {
 		return err
 	}
-	return asStatus(f.service.enter())
+	return f.service.enter()
 }
 
 func isHealth(method string) bool {

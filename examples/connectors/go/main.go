@@ -43,12 +43,9 @@ func main() {
 	syscall.Umask(0o077)
 	stdin := bufio.NewReader(os.Stdin)
 	line, err := stdin.ReadBytes('\n')
-	if err != nil {
-		log.Fatal("no bootstrap on stdin: the gateway starts this, see connector.toml")
-	}
 	var boot bootstrap
-	if err := json.Unmarshal(line, &boot); err != nil {
-		refuse("the bootstrap cannot be read: update this connector")
+	if err != nil || json.Unmarshal(line, &boot) != nil {
+		refuse("there is no bootstrap on stdin: the gateway starts this, see connector.toml")
 	}
 	if !speaks(boot.Protocols) {
 		refuse(fmt.Sprintf("this connector speaks protocol %d, the gateway %v; update one of them", protocol, boot.Protocols))
@@ -73,7 +70,7 @@ func serve(boot bootstrap, programs string, stdin io.Reader) {
 	}()
 	started, boot_id := identity()
 	shake(map[string]any{
-		"protocol": protocol, "protocols": []int{protocol}, "pid": os.Getpid(), "start_time": started, "boot_id": boot_id,
+		"sdk": sdk, "protocol": protocol, "protocols": []int{protocol}, "pid": os.Getpid(), "start_time": started, "boot_id": boot_id,
 		"address": "unix:" + boot.Socket, "health_address": "unix:" + boot.Socket + ".health",
 	})
 	<-front.ended

@@ -20,7 +20,8 @@ import (
 
 const (
 	machine   = "machine"
-	keyLength = 8 // shorter ones are guessed
+	sdk       = "workbench-go/0.1.0" // it has none, and serves itself
+	keyLength = 8                    // shorter ones are guessed
 	pageSize  = 1000
 )
 
@@ -74,7 +75,7 @@ func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeRe
 		DisplayName:       "Workbench (Go)",
 		Description:       "Runs programs of this machine as jobs.",
 		Version:           "0.1.0",
-		Sdk:               "none/0 (Go)",
+		Sdk:               sdk,
 		Features:          []string{"training", "registry"},
 		Capabilities:      []string{"cancel_job", "find_job", "list_jobs", "dry_run"},
 		CredentialsSchema: mustStruct(credentialsSchema),
@@ -118,27 +119,32 @@ func (s *service) SubmitJob(_ context.Context, request *pb.SubmitJobRequest) (*p
 	if err != nil {
 		return nil, err
 	}
-	program, args, err := s.wanted(request)
-	if err != nil || request.DryRun {
-		return &pb.SubmitJobResponse{}, err
+	if request.Config == nil {
+		request.Config = &jobpb.TrainingConfig{}
 	}
 	config, err := (&jsonpb.Marshaler{OrigName: true, Indent: "  "}).MarshalToString(request.Config)
 	if err != nil {
 		return nil, err
+	}
+	program, args, err := s.wanted(request, impossible(config))
+	if err != nil || request.DryRun {
+		return &pb.SubmitJobResponse{}, err
 	}
 	err = opened.submit(request.SubmissionToken, program, args, []byte(config), request.Config.GetDatasetPath())
 	return &pb.SubmitJobResponse{PlatformJobId: request.SubmissionToken}, err
 }
 
 // Which program a request wants, with its arguments; all that is wrong with it is told at once.
-func (s *service) wanted(request *pb.SubmitJobRequest) (program string, args []string, err error) {
-	options, wrong := request.Config.GetOptions().GetFields(), map[string]string{}
+func (s *service) wanted(
+	request *pb.SubmitJobRequest, wrong map[string]string,
+) (program string, args []string, err error) {
+	options := request.Config.GetOptions().GetFields()
 	name := "train"
 	if value, given := options["program"]; given {
 		name = value.GetStringValue()
 	}
 	if program = s.bench.program(name); program == "" {
-		wrong["config.options.program"] = fmt.Sprintf("there is no program %s on this machine", name)
+		wrong["config.options.program"] = fmt.Sprintf("there is no program %s on this machine", clip(name))
 	}
 	for _, value := range options["args"].GetListValue().GetValues() {
 		if _, isText := value.GetKind().(*structpb.Value_StringValue); !isText {
@@ -277,7 +283,7 @@ func (s *service) Shutdown(_ context.Context, request *pb.ShutdownRequest) (*pb.
 func (s *service) account(request interface{ GetConnectionId() string }) (*account, error) {
 	opened, found := s.accounts.Load(request.GetConnectionId())
 	if !found {
-		return nil, failure("NOT_CONNECTED", fmt.Sprintf("the connection %s is not open here", request.GetConnectionId()))
+		return nil, failure("NOT_CONNECTED", fmt.Sprintf("the connection %s is not open here", clip(request.GetConnectionId())))
 	}
 	return opened.(*account), nil
 }

@@ -9,7 +9,7 @@ import loader from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
 
 import { asStatus, ConnectorError, ending } from './errors.mjs';
-import { Service } from './service.mjs';
+import { SDK, Service } from './service.mjs';
 
 const PROTOCOL = 1;
 const NAME = 'peftstudio.connector.v1.ConnectorService';
@@ -20,15 +20,27 @@ const TERM_GRACE_MS = 5000;
 const FLUSH_MS = 200; // for the last answers to leave: who watches health would keep the server open
 
 /** The first line of stdin. When stdin ends, the gateway is gone. */
-function readBootstrap(onEnd) {
-  return new Promise((resolve) => {
+async function readBootstrap() {
+  const line = await new Promise((resolve) => {
     let text = '';
     process.stdin.setEncoding('utf8').on('data', (data) => {
       text += data;
-      if (text.includes('\n')) resolve(JSON.parse(text.slice(0, text.indexOf('\n'))));
+      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
     });
-    process.stdin.once('end', onEnd);
+    process.stdin.once('end', () => resolve(''));
   });
+  try {
+    const { protocols, socket, work_dir, gateway_token, connector_token } = JSON.parse(line);
+    if (protocols.includes(PROTOCOL)) return { socket, work_dir, gateway_token, connector_token };
+    refuse(`this connector speaks protocol ${PROTOCOL}, the gateway ${protocols}; update one of them`);
+  } catch {
+    refuse('there is no bootstrap on stdin: the gateway starts this, see connector.toml');
+  }
+}
+
+function refuse(why) {
+  shake({ error: why });
+  process.exit(CONFIGURATION);
 }
 
 function shake(content) {
@@ -49,7 +61,7 @@ class Front {
 
   handlers(definition, shutdown) {
     const methods = Object.entries(definition).map(([name, { requestStream, responseStream }]) => {
-      const method = name === 'Shutdown' ? shutdown : this.service[name]?.bind(this.service);
+      const method = name === 'Shutdown' ? shutdown : this.service[name]?.bind(this.service) ?? unsupported(name);
       return [name, responseStream ? this.#streaming(method) : this.#unary(method, requestStream)];
     });
     return Object.fromEntries(methods);
@@ -65,7 +77,7 @@ class Front {
 
   #unary(method, requestStream) {
     return (call, callback) => this.#run(call, async () => {
-      const answer = await (method ?? unsupported)(requestStream ? call : call.request);
+      const answer = await method(requestStream ? call : call.request);
       callback(null, answer);
     }, (status) => callback(status));
   }
@@ -73,7 +85,7 @@ class Front {
   #streaming(method) {
     return (call) => this.#run(call, async () => {
       const isOver = () => call.cancelled || this.#drained !== undefined;
-      for await (const answer of (method ?? unsupported)(call.request, isOver)) {
+      for await (const answer of method(call.request, isOver)) {
         if (call.cancelled) return;
         if (!call.write(answer)) await new Promise((resolve) => call.once('drain', resolve).once('cancelled', resolve));
       }
@@ -105,17 +117,17 @@ function digest(text) {
   return createHash('sha256').update(text).digest();
 }
 
-function unsupported() {
-  throw new ConnectorError('UNSUPPORTED', 'the workbench does not offer this');
+function unsupported(name) {
+  const capability = name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+  return () => {
+    throw new ConnectorError('UNSUPPORTED', `the workbench does not offer ${capability}`);
+  };
 }
 
 async function main() {
   process.umask(0o077);
-  const bootstrap = await readBootstrap(() => process.exit(0));
-  if (!bootstrap.protocols.includes(PROTOCOL)) {
-    shake({ error: `this connector speaks protocol ${PROTOCOL}, the gateway ${bootstrap.protocols}; update one of them` });
-    process.exit(CONFIGURATION);
-  }
+  const bootstrap = await readBootstrap();
+  process.stdin.once('end', () => process.exit(0));
   const { ConnectorService } = grpc.loadPackageDefinition(loader.loadSync(
     'peftstudio/connector/v1/connector_service.proto',
     { includeDirs: [PROTOS], keepCase: true, longs: String, enums: String, defaults: true, oneofs: true },
@@ -149,7 +161,8 @@ async function main() {
     server.bindAsync(`unix:${bootstrap.socket}`, grpc.ServerCredentials.createInsecure(), done);
   });
   chmodSync(bootstrap.socket, 0o600);
-  shake({ protocol: PROTOCOL, address: `unix:${bootstrap.socket}`, pid: process.pid, protocols: [PROTOCOL], ...identity() });
+  const address = `unix:${bootstrap.socket}`;
+  shake({ protocol: PROTOCOL, protocols: [PROTOCOL], sdk: SDK, address, pid: process.pid, ...identity() });
 }
 
 /** What tells this process from a later one with its id; empty where there is no /proc. */

@@ -39,7 +39,11 @@ export class ConnectorError extends Error {
   }
 }
 
-export function notFound(type, name) {
+/** A text of the caller's, fit for an error: all of an error has 4 KiB at most. */
+export const clip = (text) => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
+
+export function notFound(type, given) {
+  const name = clip(given);
   const details = [['ResourceInfo', { resource_type: type, resource_name: name }]];
   return new ConnectorError('NOT_FOUND', `there is no ${type} ${name}`, details);
 }

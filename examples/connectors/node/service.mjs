@@ -4,11 +4,13 @@ import { createReadStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import os from 'node:os';
 
-import { ConnectorError, invalidConfig, notFound } from './errors.mjs';
+import { impossible } from './config.mjs';
+import { clip, ConnectorError, invalidConfig, notFound } from './errors.mjs';
 import { batches } from './log.mjs';
 import { fromStruct, toStruct } from './struct.mjs';
 import { Workbench } from './workbench.mjs';
 
+export const SDK = 'workbench-node/0.1.0'; // it has none, and serves itself
 const MACHINE = 'machine';
 const CHUNK_BYTES = 256 * 1024; // the contract allows 1 MiB
 const SIGN_OF_LIFE_MS = 5000; // the protocol wants one every 10 s
@@ -41,7 +43,7 @@ export class Service {
       display_name: 'Workbench (Node)',
       description: 'Runs programs of this machine as jobs.',
       version: '0.1.0',
-      sdk: 'none/0 (Node)',
+      sdk: SDK,
       features: ['training', 'registry'],
       capabilities: ['cancel_job', 'find_job', 'list_jobs', 'dry_run'],
       credentials_schema: toStruct({
@@ -88,8 +90,8 @@ export class Service {
     const config = { ...request.config, options: fromStruct(request.config?.options) };
     const { program = 'train', args = [] } = config.options;
     const file = await this.bench.program(String(program));
-    const wrong = {};
-    if (!file) wrong['config.options.program'] = `there is no program ${program} on this machine`;
+    const wrong = impossible(config);
+    if (!file) wrong['config.options.program'] = `there is no program ${clip(String(program))} on this machine`;
     if (!Array.isArray(args) || args.some((one) => typeof one !== 'string')) {
       wrong['config.options.args'] = 'is no list of texts';
     }
@@ -210,7 +212,7 @@ export class Service {
 
   #account({ connection_id }) {
     const account = this.#connections.get(connection_id);
-    if (!account) throw new ConnectorError('NOT_CONNECTED', `the connection ${connection_id} is not open here`);
+    if (!account) throw new ConnectorError('NOT_CONNECTED', `the connection ${clip(connection_id)} is not open here`);
     return account;
   }
 
