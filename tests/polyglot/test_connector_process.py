@@ -116,9 +116,12 @@ async def test_errors_have_their_reasons(running: Launched) -> None:
 
 
 async def test_a_connection_that_is_pinged_stays(running: Launched) -> None:
-    pings = (("grpc.keepalive_time_ms", 1000), ("grpc.keepalive_permit_without_calls", 1))
-    pings += (("grpc.http2.max_pings_without_data", 0),)
-    async with grpc.aio.insecure_channel(f"unix:{running.socket}", options=pings) as channel:
+    pings = {
+        "grpc.keepalive_time_ms": 1000,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.max_pings_without_data": 0,
+    }
+    async with grpc.aio.insecure_channel(f"unix:{running.socket}", options=list(pings.items())) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())  # type: ignore[attr-defined]
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         # Servers that count pings close the connection with the fourth that comes too soon.
