@@ -86,8 +86,10 @@ func asStatus(err error, method string) error {
 		switch told, isStatus := status.FromError(err); {
 		case isStatus && told.Code() == codes.Unimplemented: // what the generated code says of a method that is not there
 			known = failureOf("UNSUPPORTED", "the workbench does not offer "+capability(method))
-		case isStatus || errors.Is(err, context.Canceled):
-			return err // the caller went away
+		case isStatus:
+			return err
+		case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded): // the caller went away
+			return status.FromContextError(err).Err()
 		default:
 			log.Print(err)
 			known = failureOf("CONNECTOR_BUG", "the connector has a bug; its log has the details")
