@@ -8,10 +8,10 @@ PROTOS := $(shell find protos -name '*.proto')
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engines bench check lint types layers gen check-gen clean
+.PHONY: help setup demo test test-engines test-polyglot bench check lint types layers gen check-gen clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (the first time this takes some minutes) ..."
@@ -27,10 +27,13 @@ demo: setup ## Train a real LoRA adapter through the gateway, from nothing. ARGS
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: setup ## Run all tests that need no external engine. TESTS=tests/unit runs some.
-	@$(BIN)/python -m pytest -n 2 -m 'not engines' $(TESTS)
+	@$(BIN)/python -m pytest -n 2 -m 'not engines and not polyglot' $(TESTS)
 
 test-engines: setup ## Run the tests that need an engine beside them, such as PostgreSQL's server; skips what is missing.
 	@$(BIN)/python -m pytest -n 2 -m engines -rs $(TESTS)
+
+test-polyglot: setup ## Build the examples in other languages and run them; skips what is missing.
+	@$(BIN)/python -m pytest -n 2 -m polyglot -rs tests/polyglot
 
 $(PEERS)/.ready: Makefile
 	@$(PYTHON) -m venv $(PEERS)
@@ -41,7 +44,7 @@ $(PEERS)/.ready: Makefile
 bench: setup $(PEERS)/.ready ## Measure beside what could stand in the gateway's place. ARGS=--quick is quicker.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-check: setup lint types layers check-gen test test-engines ## Run all that CI runs.
+check: setup lint types layers check-gen test test-engines test-polyglot ## Run all that CI runs.
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/buf lint && $(BIN)/buf format -d --exit-code protos
