@@ -1,0 +1,8 @@
+"""Check any connector against the contract, over the wire: `peftstudio-connector check`, docs/conformance.md."""
+
+from connector_sdk.conformance.options import Address, Credentials, Jobs, Options
+from connector_sdk.conformance.registry import CHECKS
+from connector_sdk.conformance.result import Outcome, Report, Result
+from connector_sdk.conformance.runner import run
+
+__all__ = ["CHECKS", "Address", "Credentials", "Jobs", "Options", "Outcome", "Report", "Result", "run"]
