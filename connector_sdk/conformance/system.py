@@ -57,6 +57,12 @@ def listening_ports(pid: int) -> list[int]:
     return ports
 
 
+def open_files(pid: int) -> int:
+    """Count the open files, which connections are, too."""
+    _need()
+    return len(list((PROC / str(pid) / "fd").iterdir()))
+
+
 def _bytes(pid: int, name: str) -> bytes:
     _need()
     with suppress(OSError):

@@ -7,7 +7,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +20,7 @@ from connector_sdk.conformance.check import FailedCheck, SkippedCheck
 from connector_sdk.conformance.facts import Facts
 from connector_sdk.conformance.forms import required_names
 from connector_sdk.conformance.options import Options
-from connector_sdk.conformance.process import Order, Process
+from connector_sdk.conformance.process import HANDSHAKE_SECONDS, Order, Process
 from connector_sdk.conformance.wire import Seen, Wire
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
@@ -65,7 +65,7 @@ class Trial:
         return self._main
 
     async def process(self) -> Process:
-        """Give the process that most checks call, once it has made its handshake."""
+        """Give the process that most checks call, once a line came on descriptor 3."""
         return await self.facts.get("a process", self._start_main)
 
     def order(self, changes: Mapping[str, object] | None = None, line: bytes | None = None) -> Order:
@@ -159,16 +159,19 @@ class Trial:
         self._main = process
         self._stack.callback(process.close)
         process.write(process.order.bootstrap())
-        said = await process.handshake()
-        if "address" not in said:
-            raise FailedCheck(f"it does not start: {said.get('error', said)}")
+        if not await process.line():
+            raise FailedCheck(f"no handshake came within {HANDSHAKE_SECONDS:g} s; {process.state()}")
         return process
 
     async def _open_wire(self) -> Wire:
         if self.options.address is not None:
             wire = await self._dial()
         else:
-            wire = await self._stack.enter_async_context(self.wire_to(await self.process()))
+            process = await self.process()
+            said = await process.handshake()
+            if "address" not in said:
+                raise FailedCheck(f"it does not start: {said.get('error', said)}")
+            wire = await self._stack.enter_async_context(self.wire_to(process))
         await until_ready(wire)
         return wire
 
@@ -206,10 +209,15 @@ async def until_ready(wire: Wire, seconds: float = READY_SECONDS) -> None:
     while time.monotonic() < deadline:
         said = "Describe has no answer"
         if await wire.quiet().refusal(pb.DescribeRequest(), seconds=1.0) is None:
-            with suppress(grpc.aio.AioRpcError):
+            try:
                 status = await health.check(wire.channel)
+            except grpc.aio.AioRpcError as error:
+                said = f"health answers {error.code().name}"
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    break
+            else:
                 if status == health.SERVING:
                     return
                 said = f"health is {status}"
         await asyncio.sleep(POLL_SECONDS)
-    raise FailedCheck(f"it is not ready within {seconds:g} s: {said}")
+    raise FailedCheck(f"it was not ready in time: {said}")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 import grpc
 
+from connector_sdk.conformance import system
 from connector_sdk.conformance.check import FailedCheck, advise, check, expect
 from connector_sdk.conformance.trial import Trial
-from connector_sdk.conformance.wire import opened
-from connector_sdk.conformance.work import ended, running
+from connector_sdk.conformance.wire import Wire, opened
+from connector_sdk.conformance.work import Job, ended, running
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
 MANY = 64
+FEW = 4
+OPEN_SECONDS = 0.2  # for the first message of a stream, if there is any
 SHORT_SECONDS = 0.001
 SOON_SECONDS = 2.0
 GRACE_SECONDS = 8.0
@@ -69,17 +73,27 @@ async def stops(trial: Trial) -> None:
     job = await running(trial)
     async with trial.ready() as (process, wire):
         await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
-        for _ in range(4):
-            async with opened(wire, job.log()) as call:
-                assert isinstance(call, grpc.aio.UnaryStreamCall)
-                with suppress(TimeoutError, grpc.aio.AioRpcError):
-                    async with asyncio.timeout(0.2):
-                        await call.read()
+        await _leave(wire, job, FEW)
         request = pb.ShutdownRequest()
         request.grace.FromMilliseconds(int(GRACE_SECONDS * 1000))
         await wire.ask(request, pb.ShutdownResponse)
         has_ended = await process.ends(LEFT_SECONDS)
         expect(has_ended, f"{LEFT_SECONDS:g} s behind Shutdown it still runs, with cancelled streams and nothing else")
+
+
+@check(
+    "cancellation.frees", remedy="Close what a stream has opened at the platform when its reader is gone.", seconds=30.0
+)
+async def frees(trial: Trial) -> None:
+    """Behind streams that are cancelled, the process does not keep a file or a connection open for each."""
+    process, job, wire = await trial.process(), await running(trial), await trial.wire()
+    await _leave(wire, job, 1)
+    before = system.open_files(process.pid)
+    await _leave(wire, job, MANY)
+    deadline = time.monotonic() + SOON_SECONDS
+    while (after := system.open_files(process.pid)) > before + MANY // 2 and time.monotonic() < deadline:  # noqa: ASYNC110 - polled
+        await asyncio.sleep(0.05)
+    advise(after <= before + MANY // 2, f"it had {before} open files, and has {after} behind {MANY} streams")
 
 
 @check("cancellation.unread", remedy="Use bounded buffers, and wait for the reader without blocking others.")
@@ -96,3 +110,16 @@ async def unread(trial: Trial) -> None:
     finally:
         for call in calls:
             call.cancel()
+
+
+async def _leave(wire: Wire, job: Job, count: int) -> None:
+    """Open so many streams of a running job, and cancel them."""
+    await asyncio.gather(*(_leave_one(wire, job) for _ in range(count)))
+
+
+async def _leave_one(wire: Wire, job: Job) -> None:
+    async with opened(wire, job.log()) as call:
+        assert isinstance(call, grpc.aio.UnaryStreamCall)
+        with suppress(TimeoutError, grpc.aio.AioRpcError):
+            async with asyncio.timeout(OPEN_SECONDS):
+                await call.read()

@@ -14,8 +14,16 @@ CLOSE_SECONDS = 2.0  # to close a descriptor takes no time
 
 @check("handshake.comes", remedy="Write the handshake to descriptor 3 as soon as the server listens, and flush it.")
 async def comes(trial: Trial) -> None:
-    """A handshake that says where the server listens comes on descriptor 3 within 10 s."""
+    """A line comes on descriptor 3 within 10 s."""
     await trial.process()
+
+
+@check("handshake.json", remedy="Let nothing else be written to descriptor 3; print to stdout or stderr.")
+async def is_json(trial: Trial) -> None:
+    """The first line on descriptor 3 is the handshake, a JSON object that says where the server listens."""
+    process = await trial.process()
+    said = await trial.facts.get("a handshake", process.handshake)
+    expect("address" in said, f"it does not start: {said.get('error', said)}")
 
 
 @check("handshake.version", remedy='The first key of the handshake is "version": 1.')

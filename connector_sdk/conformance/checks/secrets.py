@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from connector_sdk.conformance import system
-from connector_sdk.conformance.check import FailedCheck, check
+from connector_sdk.conformance.check import FailedCheck, SkippedCheck, check
 from connector_sdk.conformance.trial import Trial
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
@@ -19,7 +20,7 @@ LARGEST_FILE_BYTES = 4 * 1024 * 1024
 )
 async def errors(trial: Trial) -> None:
     """No error has a credential or a token in it, neither one that is accepted nor one that is refused."""
-    await _use_canary(trial)
+    await _use(trial)
     for one in trial.seen.refusals:
         _expect_none(trial, one.raw, f"the error of {one.method}")
 
@@ -27,21 +28,25 @@ async def errors(trial: Trial) -> None:
 @check("secrets.output", remedy="Never log credentials, tokens, headers or requests as a whole.")
 async def output(trial: Trial) -> None:
     """Nothing that the connector prints has a credential or a token in it."""
-    await _use_canary(trial)
+    await _use(trial)
     _expect_none(trial, (await trial.process()).output(), "the output")
 
 
 @check("secrets.arguments", remedy="Hand secrets to children over a pipe, never as arguments.")
 async def arguments(trial: Trial) -> None:
     """No argument list of the connector's processes has a credential or a token in it."""
-    for pid in system.session((await trial.process()).pid):
+    process = await trial.process()
+    await _use(trial)
+    for pid in system.session(process.pid):
         _expect_none(trial, system.arguments(pid), f"the argument list of process {pid}")
 
 
 @check("secrets.environment", remedy="Hand secrets to children over a pipe, never in their environment.")
 async def environment(trial: Trial) -> None:
     """No environment of the connector's processes has a credential or a token in it."""
-    for pid in system.session((await trial.process()).pid):
+    process = await trial.process()
+    await _use(trial)
+    for pid in system.session(process.pid):
         _expect_none(trial, system.environment(pid), f"the environment of process {pid}")
 
 
@@ -49,15 +54,18 @@ async def environment(trial: Trial) -> None:
 async def files(trial: Trial) -> None:
     """No file in the connector's folders has a credential or a token in it."""
     await trial.process()
+    await _use(trial)
     for path in _files(trial.work_dir):
         if path.stat().st_size <= LARGEST_FILE_BYTES:
             _expect_none(trial, path.read_bytes(), str(path.relative_to(trial.work_dir)))
 
 
-async def _use_canary(trial: Trial) -> None:
-    """Let the canary pass through a call that fails, if it did not before."""
+async def _use(trial: Trial) -> None:
+    """Let credentials that are accepted, and the canary, pass through calls, if they did not before."""
 
     async def use() -> None:
+        with suppress(SkippedCheck):
+            await trial.connection()
         names = list(trial.options.credentials.accepted) or ["api_key"]
         values = dict.fromkeys(names, trial.canary)
         wire = await trial.wire()
