@@ -4,5 +4,6 @@ from connector_sdk.conformance.options import Address, Credentials, Jobs, Option
 from connector_sdk.conformance.registry import CHECKS
 from connector_sdk.conformance.result import Outcome, Report, Result
 from connector_sdk.conformance.runner import run
+from connector_sdk.conformance.testing import check_target
 
-__all__ = ["CHECKS", "Address", "Credentials", "Jobs", "Options", "Outcome", "Report", "Result", "run"]
+__all__ = ["CHECKS", "Address", "Credentials", "Jobs", "Options", "Outcome", "Report", "Result", "check_target", "run"]

@@ -81,19 +81,20 @@ def read_credentials(path: Path | None) -> Credentials:
 def read_jobs(path: Path | None, *, is_wanted: bool = True) -> Jobs:
     """Read a TrainingConfig in JSON, or `{"short": {…}, "long": {…}}`."""
     if path is None:
-        return Jobs(short=_config(DEFAULT_CONFIG, "the default job"), is_wanted=is_wanted)
+        return Jobs(short=to_config(DEFAULT_CONFIG, "the default job"), is_wanted=is_wanted)
     given = _object(path)
     both = given if "short" in given or "long" in given else {"short": given}
     long = both.get("long")
     return Jobs(
-        short=_config(both.get("short", DEFAULT_CONFIG), f"{path}: short"),
-        long=None if long is None else _config(long, f"{path}: long"),
+        short=to_config(both.get("short", DEFAULT_CONFIG), f"{path}: short"),
+        long=None if long is None else to_config(long, f"{path}: long"),
         is_given="short" in both,
         is_wanted=is_wanted,
     )
 
 
-def _config(given: object, place: str) -> TrainingConfig:
+def to_config(given: object, place: str) -> TrainingConfig:
+    """Read a TrainingConfig in protobuf's JSON, with either spelling of its fields."""
     try:
         return json_format.ParseDict(given, TrainingConfig())  # type: ignore[arg-type]
     except json_format.ParseError as error:

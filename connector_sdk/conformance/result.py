@@ -46,6 +46,11 @@ class Report:
         return Counter(result.outcome for result in self.results)
 
     @property
+    def failures(self) -> list[str]:
+        """Say what failed, a line for each check."""
+        return [f"{result.check.id}: {result.seen}" for result in self.results if result.outcome is Outcome.FAILED]
+
+    @property
     def is_good(self) -> bool:
         """Whether nothing failed, and something passed."""
         return not self.counts[Outcome.FAILED] and bool(self.counts[Outcome.PASSED])
