@@ -68,7 +68,9 @@ def _attach(bootstrap: Path) -> None:
         sys.exit(ExitCode.CONFIGURATION)
     # Nobody waits for the handshake; whatever is opened next must not be taken for its pipe.
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, HANDSHAKE, inheritable=False)
+    if nothing != HANDSHAKE:
+        os.dup2(nothing, HANDSHAKE, inheritable=False)
+        os.close(nothing)
     reader, writer = os.pipe()
     os.write(writer, line)
     os.dup2(reader, STDIN)

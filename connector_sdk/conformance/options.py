@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from connector_sdk._start import StartError
 from peftstudio.job.v1.training_config_pb2 import TrainingConfig
 
-DEFAULT_CONFIG = {"baseModel": "Qwen/Qwen3-0.6B", "datasetPath": "hf://Trelis/touch-rugby-rules", "maxSteps": 1}
+DEFAULT_CONFIG = {"baseModel": "Qwen/Qwen3-0.6B", "datasetPath": "hf://tatsu-lab/alpaca", "maxSteps": 1}
 """What is submitted where no job file says otherwise: a platform may refuse it, and its jobs are skipped then."""
 
 

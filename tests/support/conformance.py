@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connector_sdk.conformance import Credentials, Jobs, Options, Outcome, Report, run
+from connector_sdk.conformance.options import to_config
 from connector_sdk.conformance.target import allowed_environment
 from peftstudio.job.v1.training_config_pb2 import TrainingConfig
 
@@ -19,9 +20,8 @@ ENVIRONMENT = {**allowed_environment(os.environ, ()), "PYTHONPATH": str(ROOT)}
 
 def config(base_model: str, **options: object) -> TrainingConfig:
     """Make a configuration."""
-    made = TrainingConfig(base_model=base_model, dataset_path="d")
-    made.options.update(options)
-    return made
+    given = {"baseModel": base_model, "datasetPath": "d", "options": options}
+    return to_config(given, "a test")
 
 
 def conforming(*faults: str, only: Sequence[str] = (), has_chaos: bool = False) -> Options:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 
 import grpc
+from google.protobuf import json_format
 
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.connector.v1 import connector_service_pb2_grpc as pb_grpc
@@ -26,6 +27,8 @@ ALIVE_SECONDS = 2.0
 PROOF = "x-connector-token"
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
+CREDENTIALS = {"properties": {"api_key": {"type": "string", "secret": True}}, "required": ["api_key"]}
+OPTIONS = {"type": "object", "properties": {"gpu": {"type": "string", "enum": ["a", "b"]}}}
 CAPABILITIES = ["cancel_job", "find_job", "list_jobs", "get_metrics", "batch_get_job_status", "dry_run"]
 
 
@@ -69,9 +72,8 @@ class Servicer(pb_grpc.ConnectorServiceServicer):
             submit_safety=pb.SUBMIT_SAFETY_KEYED,
         )
         kind = "record" if "strange-schema" in FAULTS else "object"
-        properties = {"api_key": {"type": "string", "secret": True}}
-        said.credentials_schema.update({"type": kind, "properties": properties, "required": ["api_key"]})
-        said.options_schema.update({"type": "object", "properties": {"gpu": {"type": "string", "enum": ["a", "b"]}}})
+        json_format.ParseDict({**CREDENTIALS, "type": kind}, said.credentials_schema)
+        json_format.ParseDict(OPTIONS, said.options_schema)
         return said
 
     async def Connect(self, request: pb.ConnectRequest, context: Context) -> pb.ConnectResponse:
@@ -103,7 +105,7 @@ class Servicer(pb_grpc.ConnectorServiceServicer):
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Context) -> pb.SubmitJobResponse:
         await self.greet(context, request.connection_id)
         config = request.config
-        numbers = [name for name in ("rank", "learning_rate") if config.HasField(name) and getattr(config, name) <= 0]  # type: ignore[arg-type]
+        numbers = [name for name in ("rank", "learning_rate") if config.HasField(name) and getattr(config, name) <= 0]
         if numbers:
             await fail(context, INVALID, "INVALID_CONFIG", "That cannot be trained.", *numbers)
         if request.dry_run and "starts-dry" not in FAULTS:
