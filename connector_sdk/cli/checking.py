@@ -13,7 +13,7 @@ from connector_sdk._start import StartError
 from connector_sdk.conformance.options import Address, Options, read_credentials, read_jobs
 from connector_sdk.conformance.reports.as_json import as_json
 from connector_sdk.conformance.reports.junit import as_junit
-from connector_sdk.conformance.reports.text import line, summary
+from connector_sdk.conformance.reports.text import Printed, summary
 from connector_sdk.conformance.result import Outcome, Result
 from connector_sdk.conformance.runner import chosen, run
 from connector_sdk.conformance.target import allowed_environment, resolve
@@ -60,9 +60,11 @@ def check(given: argparse.Namespace) -> bool:
 
 
 def _printer(*, is_quiet: bool) -> Callable[[Result], None]:
+    printed = Printed()
+
     def tell(result: Result) -> None:
         if not (is_quiet and result.outcome in (Outcome.PASSED, Outcome.SKIPPED)):
-            sys.stdout.write(f"{line(result)}\n")
+            sys.stdout.write(f"{printed.line(result)}\n")
             sys.stdout.flush()
 
     return tell

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from connector_sdk.conformance.result import Outcome, Report, Result
 
 WORDS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.ADVISED: "advice", Outcome.SKIPPED: "skipped"}
+
+
+class Printed:
+    """The lines of a run, one check after the other; a reason to skip is told in full once."""
+
+    def __init__(self) -> None:
+        """Know no reason yet."""
+        self._reason = ""
+
+    def line(self, result: Result) -> str:
+        """Give the lines of one check."""
+        if result.outcome is not Outcome.SKIPPED:
+            return line(result)
+        is_known, self._reason = result.seen == self._reason, result.seen
+        return line(replace(result, seen="for the same reason")) if is_known else line(result)
 
 
 def line(result: Result) -> str:
