@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
-from connector_sdk._load import load
+from connector_sdk._serving import add_serve, serve_as_told
 from connector_sdk._start import StartError
-from connector_sdk.serve import GRPC_ENVIRONMENT, serve_at, serve_loaded
+from connector_sdk.serve import GRPC_ENVIRONMENT
 
 
 def main() -> NoReturn:
@@ -25,34 +23,14 @@ def main() -> NoReturn:
         _be_template()
         # From here on this is a process that was forked, with arguments of its own.
         arguments = parser.parse_args()
-    find = functools.partial(load, arguments.target)
-    if arguments.listen is None:
-        serve_loaded(find)
-    if arguments.token_file is None:
-        parser.error("--listen needs --token-file: openssl rand -hex 32 > FILE")
-    serve_at(
-        find,
-        address=arguments.listen,
-        token_file=arguments.token_file,
-        certificate=arguments.tls_certificate,
-        key=arguments.tls_key,
-        client_ca=arguments.client_ca,
-    )
+    serve_as_told(parser, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m connector_sdk")
     commands = parser.add_subparsers(required=True, metavar="serve", dest="command")
     commands.add_parser("template")
-    serving = commands.add_parser("serve", help="serve a connector to the gateway that starts this process")
-    serving.add_argument("target", metavar="FILE_OR_MODULE[:CLASS]")
-    serving.add_argument("--listen", metavar="HOST:PORT", help="serve gateways elsewhere, at this address")
-    serving.add_argument("--token-file", type=Path, metavar="FILE", help="secret that those gateways have, too")
-    serving.add_argument("--tls-certificate", type=Path, metavar="PEM", help="its certificate chain")
-    serving.add_argument("--tls-key", type=Path, metavar="PEM", help="the certificate's private key")
-    serving.add_argument(
-        "--client-ca", type=Path, metavar="PEM", help="who must have signed the gateways' certificates"
-    )
+    add_serve(commands)
     return parser
 
 

@@ -54,7 +54,7 @@ class Place:
         if self.certificate is None or self.key is None:
             if self.certificate or self.key or self.client_ca:
                 raise StartError("A certificate and its key go together: give --tls-certificate and --tls-key.")
-            if not _is_loopback(self.address):
+            if not is_loopback(self.address):
                 raise StartError(
                     f"{self.address} can be reached by other machines: give --tls-certificate and --tls-key."
                 )
@@ -103,7 +103,8 @@ def _derived(secret: bytes, direction: str) -> str:
     return hmac.new(secret, f"peftstudio {direction}".encode(), hashlib.sha256).hexdigest()
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Tell whether only this machine can reach an address."""
     host = address.rpartition(":")[0].strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

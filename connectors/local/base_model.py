@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from connectors.trainer.preflight import is_local_model
 
 HUB_SECONDS = 5.0  # a submission should not wait longer for a yes
 
@@ -12,7 +12,7 @@ def problem_with_model(base_model: str) -> str | None:
 
     Blocks for as long as the hub takes to answer.
     """
-    if Path(base_model).expanduser().is_dir():
+    if is_local_model(base_model):
         return None
     try:
         from huggingface_hub import model_info, try_to_load_from_cache  # slow to load, and only a check needs it

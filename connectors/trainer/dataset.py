@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -57,9 +58,10 @@ def check_dataset(path: Path) -> list[str]:
 
     Reads the whole file once in constant memory: 100 MB of JSON Lines take seconds, so call it off an event loop.
     """
-    if path.is_dir():
+    # The functions of os.path, unlike those of Path, answer for names that no file can have, too.
+    if os.path.isdir(path):
         return [f"{path} is a folder; name the file in it that holds the examples"]
-    if not path.exists():
+    if not os.path.exists(path):
         return [f"{path} does not exist on the machine that trains"]
     reader = reader_of(path)
     if reader is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -85,12 +86,13 @@ def is_complete(output_dir: Path) -> bool:
 
 def is_local_model(base_model: str) -> bool:
     """Tell whether a base model is given as a folder rather than as a hub id."""
-    return Path(base_model).expanduser().is_dir()
+    # `Path.is_dir` raises for names that no file can have.
+    return os.path.isdir(Path(base_model).expanduser())
 
 
 def _check_model_name(base_model: str) -> None:
-    folder = Path(base_model).expanduser()
-    if folder.is_dir():
+    if is_local_model(base_model):
+        folder = Path(base_model).expanduser()
         if not (folder / "config.json").is_file():
             raise ModelNotFound(f"base_model: {base_model} holds no config.json, so it is not a model folder")
         return

@@ -19,6 +19,7 @@ from typing import ClassVar, Literal, TypedDict
 
 from pydantic import JsonValue
 
+from connector_sdk.errors import NotFoundError
 from connector_sdk.models import ArtifactInfo, JobObservation, LogRecord, MetricPoint, SubmitRequest
 from connectors.base import JobStatus, PlatformConnector, PricingInfo, Resource, TrainingConfig
 
@@ -142,6 +143,8 @@ class LabConnector(PlatformConnector):
 
     async def open_artifact(self, job_id: str, artifact_id: str, offset: int) -> AsyncIterator[bytes]:
         folder, spec = self.find(job_id)
+        if artifact_id != "weights":
+            raise NotFoundError(kind="artifact", name=artifact_id)
         self.note(folder, f"artifact opened at {offset}")
         size = spec["artifact_bytes"]
         while offset < size:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 API_KEY = "acme-key-123456"
 ADAPTER = b"PK\x03\x04" + b"adapter" * 100_000
@@ -21,6 +22,15 @@ class AcmePlatform:
         self.log_lines = ["epoch 1\n", "epoch 2\n", "saved\n"]
         self.url = ""
         self.submit_status = 201
+        self.takes_any_id = True
+
+    @web.middleware
+    async def refuse_unknown(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        known = {f"acme-{number}" for number in range(1, len(self.jobs) + 1)} | {"a100"}
+        named = {request.match_info[key] for key in ("job", "resource") if key in request.match_info}
+        if not self.takes_any_id and not named <= known:
+            return web.Response(status=404, text="there is no such thing")
+        return await handler(request)
 
     async def verify(self, request: web.Request) -> web.Response:
         known = request.headers.get("Authorization") == f"Bearer {API_KEY}"
@@ -63,7 +73,7 @@ class AcmePlatform:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["AcmePlatform"]:
         """Listen, with `url` as the base of the API."""
-        app = web.Application(client_max_size=2**26)
+        app = web.Application(client_max_size=2**26, middlewares=[self.refuse_unknown])
         app.add_routes(
             [
                 web.get("/v1/verify", self.verify),

@@ -1,0 +1,1 @@
+"""`peftstudio-connector`: what an author does with a connector."""
