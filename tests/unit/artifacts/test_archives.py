@@ -88,6 +88,7 @@ def test_a_link_in_a_zip_is_not_unpacked_by_anybody_who_can_help_it(tmp_path: Pa
         (b"weights", "adapter.safetensors"),
         (b"", "empty.log"),
     ],
+    ids=["zip", "tar", "tar.gz", "no archive", "empty"],
 )
 def test_archives_that_stay_inside_and_other_files_have_no_fault(tmp_path: Path, data: bytes, name: str) -> None:
     assert fault(tmp_path, data, name) == ""
