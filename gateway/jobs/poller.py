@@ -159,7 +159,7 @@ class Poller:
         for job, answer in answers:
             if not isinstance(answer, Observation):
                 changes.append(await self._miss(job, answer))
-        if await self._gives_metrics(platform):
+        if await _gives_metrics(platform):
             slots = asyncio.Semaphore(PARALLEL_METRICS)
             async with asyncio.TaskGroup() as tasks:
                 for job, one in found:
@@ -211,13 +211,6 @@ class Poller:
             log.info("list not read", job_id=job.id, reason=error.reason, error=error.message)
             return True
         return any(job.platform_job_id == known or job.submission_token == token for known, token in ids)
-
-    async def _gives_metrics(self, platform: Platform) -> bool:
-        try:
-            return METRICS in (await platform.describe()).capabilities
-        except GatewayError as error:
-            log.info("metrics not read", connection_id=self._connection_id, reason=error.reason, error=error.message)
-            return False
 
     def _tell_end(self, job: Job, seen: Observation) -> None:
         if _is_end(seen):
@@ -281,6 +274,14 @@ async def _all(works: Iterable[Awaitable[Result]]) -> list[Result]:
     if failure := next((result for result in results if isinstance(result, BaseException)), None):
         raise failure
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+async def _gives_metrics(platform: Platform) -> bool:
+    try:
+        return METRICS in (await platform.describe()).capabilities
+    except GatewayError as error:
+        log.info("metrics not read", reason=error.reason, error=error.message)
+        return False
 
 
 def _is_end(seen: Observation) -> bool:

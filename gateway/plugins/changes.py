@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 PAUSE_SECONDS = 0.5
@@ -59,7 +58,8 @@ def _look(places: Sequence[Path]) -> dict[str, _Mark]:
         if os.path.isdir(place):
             _look_below(place, seen)
         else:
-            _note(place, partial(os.stat, place), seen)
+            with suppress(OSError):
+                seen[place] = _mark(os.stat(place))
     return seen
 
 
@@ -70,13 +70,13 @@ def _look_below(folder: str, seen: dict[str, _Mark]) -> None:
     except OSError:
         return
     for entry in entries:
-        if not entry.is_dir():
-            _note(entry.path, entry.stat, seen)
-        elif entry.name != "__pycache__" and not entry.is_symlink():
-            _look_below(entry.path, seen)
+        # It may be gone by now, or a link that leads nowhere.
+        with suppress(OSError):
+            if not entry.is_dir():
+                seen[entry.path] = _mark(entry.stat())
+            elif entry.name != "__pycache__" and not entry.is_symlink():
+                _look_below(entry.path, seen)
 
 
-def _note(path: str, stat: Callable[[], os.stat_result], seen: dict[str, _Mark]) -> None:
-    with suppress(OSError):
-        found = stat()
-        seen[path] = found.st_mtime_ns, found.st_size, found.st_ino
+def _mark(found: os.stat_result) -> _Mark:
+    return found.st_mtime_ns, found.st_size, found.st_ino

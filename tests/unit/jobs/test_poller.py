@@ -14,9 +14,12 @@ from gateway.jobs.model import Job, JobReason, JobState, ListedJob, Metric, Obse
 from gateway.jobs.poller import LOST_SECONDS, Poller
 from gateway.platform import Platform, Platforms
 from gateway.plugins.model import Description
+from gateway.store.database import Database
 from tests.support.clocks import NOON, FakeClock
 from tests.support.fake_platform import FakePlatform
 from tests.support.log_source import OnePlatform
+from tests.unit.jobs.test_commits import Counting, loaded
+from tests.unit.jobs.test_ledger import job
 from tests.unit.jobs.test_states import JOB
 
 pytestmark = pytest.mark.unit
@@ -100,6 +103,19 @@ async def test_an_end_is_told_and_not_yet_applied_because_the_log_comes_first(le
     await poller(ledger, Watched(shows=Observation(state=JobState.SUCCEEDED)), heard).look()
     assert [seen.state for _, seen in heard.ended] == [JobState.SUCCEEDED]
     assert (await ledger.get(JOB.id)).state is JobState.RUNNING
+
+
+async def test_what_one_look_finds_of_many_jobs_is_stored_together(database: Database) -> None:
+    store = Counting(database)
+    ledger = await loaded(store)
+    for number in range(20):
+        await ledger.add(job(number, platform_job_id=f"there-{number}"))
+    store.sizes.clear()
+    await poller(ledger, Watched(), Heard()).look()
+    assert sum(store.sizes) == 20
+    # One may have been under way already when the others came.
+    assert len(store.sizes) <= 2
+    assert {found.state for found in await store.open_jobs()} == {JobState.RUNNING}
 
 
 async def test_looks_at_the_same_time_are_one_call(ledger: Ledger) -> None:
