@@ -11,6 +11,7 @@ from contextlib import aclosing
 from connector_sdk._iterate import walking
 
 PIECE_BYTES = 512 * 1024  # bigger ones gain nothing, and all must stay below 1 MiB
+MOST_PARTS = 4096  # of one piece: tiny ones take more memory than the piece that they make
 WAITING_SECONDS = 1.0  # what a slow source gives is not held back for longer, once it gives more
 
 Source = bytes | bytearray | memoryview | AsyncIterator[bytes]
@@ -28,7 +29,8 @@ async def parts_of(source: Source) -> AsyncGenerator[list[bytes], None]:
                 since = since if waiting else time.monotonic()
                 waiting.append(part)
                 size, start = size + len(part), start + len(part)
-                if size == PIECE_BYTES or time.monotonic() - since > WAITING_SECONDS:
+                is_full = size == PIECE_BYTES or len(waiting) == MOST_PARTS
+                if is_full or time.monotonic() - since > WAITING_SECONDS:
                     yield waiting
                     waiting, size = [], 0
     if waiting:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connector_sdk import _pieces
 from connector_sdk._chunk import fetched
-from connector_sdk._pieces import PIECE_BYTES, parts_of
+from connector_sdk._pieces import MOST_PARTS, PIECE_BYTES, parts_of
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1.artifact_pb2 import Chunk
 
@@ -41,6 +41,10 @@ async def test_pieces_are_full_but_for_the_last_however_the_author_gives_them(si
     assert b"".join(pieces) == b"".join(whole)
     assert all(len(piece) == PIECE_BYTES for piece in pieces[:-1])
     assert await cut(b"".join(whole)) == pieces
+
+
+async def test_so_many_parts_are_a_piece_however_small_they_are() -> None:
+    assert [len(piece) for piece in await cut(given_as(*[b"x"] * (MOST_PARTS + 1)))] == [MOST_PARTS, 1]
 
 
 async def test_an_author_may_use_a_buffer_again() -> None:
