@@ -59,6 +59,17 @@ async def test_an_author_may_use_a_buffer_again() -> None:
     assert await cut(reusing()) == [b"onetwo"]
 
 
+async def test_what_came_before_a_cut_is_sent() -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"a" * PIECE_BYTES + b"b"
+        raise ConnectionError
+
+    pieces = parts_of(breaking())
+    assert [await anext(pieces), await anext(pieces)] == [[b"a" * PIECE_BYTES], [b"b"]]
+    with pytest.raises(ConnectionError):
+        await anext(pieces)
+
+
 async def test_what_a_slow_source_gives_is_not_held_back_until_a_piece_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_pieces, "WAITING_SECONDS", -1.0)
     assert await cut(given_as(b"a", b"b")) == [b"a", b"b"]
