@@ -11,6 +11,7 @@ from contextlib import aclosing
 from connector_sdk._iterate import walking
 
 PIECE_BYTES = 512 * 1024  # bigger ones gain nothing, and all must stay below 1 MiB
+MOST_PARTS = 4096  # of one piece: tiny ones take more memory than the piece that they make
 WAITING_SECONDS = 1.0  # what a slow source gives is not held back for longer, once it gives more
 
 Source = bytes | bytearray | memoryview | AsyncIterator[bytes]
@@ -20,17 +21,24 @@ async def parts_of(source: Source) -> AsyncGenerator[list[bytes], None]:
     """Yield what `source` holds or yields, in lists that are a piece each: at most 512 KiB, small ones put together."""
     waiting: list[bytes] = []
     size, since = 0, 0.0
-    async with aclosing(_given(source)) as given:
-        async for data in given:
-            start = 0
-            while start < len(data):
-                part = data[start : start + PIECE_BYTES - size]
-                since = since if waiting else time.monotonic()
-                waiting.append(part)
-                size, start = size + len(part), start + len(part)
-                if size == PIECE_BYTES or time.monotonic() - since > WAITING_SECONDS:
-                    yield waiting
-                    waiting, size = [], 0
+    try:
+        async with aclosing(_given(source)) as given:
+            async for data in given:
+                start = 0
+                while start < len(data):
+                    part = data[start : start + PIECE_BYTES - size]
+                    since = since if waiting else time.monotonic()
+                    waiting.append(part)
+                    size, start = size + len(part), start + len(part)
+                    is_full = size == PIECE_BYTES or len(waiting) == MOST_PARTS
+                    if is_full or time.monotonic() - since > WAITING_SECONDS:
+                        yield waiting
+                        waiting, size = [], 0
+    except Exception:
+        # What came before a cut need not come again.
+        if waiting:
+            yield waiting
+        raise
     if waiting:
         yield waiting
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from gateway.artifacts.blobs import Blobs, is_sha256
 from gateway.artifacts.inflow import Inflow
 from gateway.artifacts.inspection import inspected
-from gateway.artifacts.model import CHUNK_BYTES, Artifact, ArtifactState, Piece
+from gateway.artifacts.model import Artifact, ArtifactState, Piece
 from gateway.artifacts.source import Source, part_beyond, pieces_in_time
 from gateway.errors import (
     ArtifactChanged,
@@ -30,7 +30,7 @@ from gateway.errors import (
 MAX_FAILURES = 5
 """Cuts in a row without progress after which a download is given up: with the pauses, about half a minute."""
 
-PROGRESS_BYTES = CHUNK_BYTES
+PROGRESS_BYTES = 256 * 1024
 """A cut after so many bytes counts as the first again."""
 
 FIRST_PAUSE_SECONDS = 1.0

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gateway.artifacts.blobs import Blobs
@@ -33,19 +35,38 @@ async def test_a_part_is_gone_on_with_where_it_was_left(tmp_path: Path) -> None:
     assert part.sha256 == hashlib.sha256(b"half of it, and the rest").hexdigest()
 
 
-async def test_a_blob_is_read_in_chunks_from_any_offset(tmp_path: Path) -> None:
-    blobs = await Blobs.open(tmp_path)
-    data = bytes(CHUNK_BYTES * 2 + 5)
+def kept(blobs: Blobs, data: bytes) -> str:
     part = blobs.part("1")
     part.open()
     part.write([data])
     part.finish(blobs.path(part.sha256))
-    digest = hashlib.sha256(data).hexdigest()
+    return part.sha256
+
+
+async def test_a_blob_is_read_in_chunks_from_any_offset(tmp_path: Path) -> None:
+    blobs = await Blobs.open(tmp_path)
+    data = bytes(CHUNK_BYTES * 2 + 5)
+    digest = kept(blobs, data)
+    assert digest == hashlib.sha256(data).hexdigest()
     assert await blobs.size(digest) == len(data)
     assert [(piece.offset, len(piece.data)) async for piece in blobs.read(digest, 5)] == [
         (5, CHUNK_BYTES),
         (CHUNK_BYTES + 5, CHUNK_BYTES),
     ]
+
+
+async def test_a_reader_that_leaves_early_leaves_no_file_open(tmp_path: Path) -> None:
+    blobs = await Blobs.open(tmp_path)
+    digest = kept(blobs, bytes(CHUNK_BYTES * 3))
+    reading = blobs.read(digest)
+    await anext(reading)
+    opened = {file.path for file in psutil.Process().open_files()}
+    await reading.aclose()
+    assert str(blobs.path(digest)) in opened
+    async with asyncio.timeout(5):
+        # What is waited for is in another thread.
+        while str(blobs.path(digest)) in {file.path for file in psutil.Process().open_files()}:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "A" * 64, "a" * 63])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connector_sdk import _pieces
 from connector_sdk._chunk import fetched
-from connector_sdk._pieces import PIECE_BYTES, parts_of
+from connector_sdk._pieces import MOST_PARTS, PIECE_BYTES, parts_of
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1.artifact_pb2 import Chunk
 
@@ -43,6 +43,10 @@ async def test_pieces_are_full_but_for_the_last_however_the_author_gives_them(si
     assert await cut(b"".join(whole)) == pieces
 
 
+async def test_so_many_parts_are_a_piece_however_small_they_are() -> None:
+    assert [len(piece) for piece in await cut(given_as(*[b"x"] * (MOST_PARTS + 1)))] == [MOST_PARTS, 1]
+
+
 async def test_an_author_may_use_a_buffer_again() -> None:
     buffer = bytearray(b"one")
 
@@ -53,6 +57,17 @@ async def test_an_author_may_use_a_buffer_again() -> None:
         yield given
 
     assert await cut(reusing()) == [b"onetwo"]
+
+
+async def test_what_came_before_a_cut_is_sent() -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"a" * PIECE_BYTES + b"b"
+        raise ConnectionError
+
+    pieces = parts_of(breaking())
+    assert [await anext(pieces), await anext(pieces)] == [[b"a" * PIECE_BYTES], [b"b"]]
+    with pytest.raises(ConnectionError):
+        await anext(pieces)
 
 
 async def test_what_a_slow_source_gives_is_not_held_back_until_a_piece_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
