@@ -115,7 +115,7 @@ def _from_http(error: BaseException) -> ConnectorError | None:
         return PlatformTimeoutError(str(error))
     # Of an error page that cannot be read, the status says more than that it cannot be read.
     if isinstance(status, int) and status >= 400:
-        pause = rate_limit_pause(getattr(error, "headers", None) or {}, is_refused=True)
+        pause = rate_limit_pause(getattr(error, "headers", None) or {}, status=status)
         return error_for_status(status, str(error), pause)
     if type(error).__name__ in ("ContentTypeError", "ClientPayloadError"):
         return BadUpstreamError(str(error))

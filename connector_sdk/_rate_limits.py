@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 
 from connector_sdk._retry_after import retry_after
 
+TOO_MANY = 429
 EPOCH_SECONDS = 1e9  # a number beyond it is a time of day and no wait: as one, it would be thirty years
 EPOCH_MILLISECONDS = 1e12
 LONGEST_SECONDS = 86_400.0  # what a platform asks beyond a day is a mistake of its clock
@@ -29,22 +30,19 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _DRAFT = re.compile(r"\b(r|t|remaining|reset)=(\d+)")
 
 
-def rate_limit_pause(headers: Mapping[str, str], *, is_refused: bool) -> float | None:
-    """Return the seconds until the next call may be made; None = the headers do not say.
+def rate_limit_pause(headers: Mapping[str, str], *, status: int) -> float | None:
+    """Return the seconds until the next call may be made; None = the answer does not say.
 
-    Args:
-        headers: Those of an answer.
-        is_refused: Whether the answer was a refusal for its limits (429, 503); after any other, a limit counts only
-            once nothing remains of it.
+    `Retry-After` counts in every answer of 400 and above. A limit counts once nothing remains of it, and in a 429 where
+    it is not told what remains.
     """
-    if is_refused and (asked := retry_after(headers)) is not None:
+    if status >= 400 and (asked := retry_after(headers)) is not None:
         return min(asked, LONGEST_SECONDS)
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     limits = [*_by_suffix(lower), *_drafts(lower.get("ratelimit", ""))]
     used_up = [seconds for remaining, seconds in limits if remaining == 0]
-    unsaid = [seconds for remaining, seconds in limits if remaining is None] if is_refused else []
-    found = used_up or unsaid or ([seconds for _, seconds in limits] if is_refused else [])
-    return min(max(found), LONGEST_SECONDS) if found else None
+    unsaid = [seconds for remaining, seconds in limits if remaining is None and status == TOO_MANY]
+    return min(max(used_up or unsaid), LONGEST_SECONDS) if used_up or unsaid else None
 
 
 def _by_suffix(headers: Mapping[str, str]) -> Iterator[tuple[float | None, float]]:

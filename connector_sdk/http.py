@@ -24,6 +24,8 @@ from connector_sdk._rate_limits import rate_limit_pause
 from connector_sdk.errors import ConnectorError, PlatformUnavailableError
 
 CONNECT_SECONDS = 5.0  # a platform that is there answers in milliseconds
+HEARTBEAT_SECONDS = 30.0  # between two pings of a WebSocket; one that stays unanswered for half of it is a cut
+QUIET_SECONDS = 300.0  # a log that is followed may have nothing to say for so long
 SILENCE_SECONDS = 20.0  # below the gateway's limit of a call, 30 s, so that its error can still be told
 MOST_TRIES = 4
 FIRST_PAUSE_SECONDS = 0.3
@@ -33,7 +35,6 @@ CONCURRENT_REQUESTS = 10  # that wait for their answers at a time, where the aut
 LONGEST_ERROR_BYTES = 65_536  # of an error's body; more is no message
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 TRIED_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-LIMITED = frozenset({429, 503})
 CUTS = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 CLEAN_CLOSES = (aiohttp.WSCloseCode.OK, aiohttp.WSCloseCode.GOING_AWAY)
 """GOING_AWAY is how a server says that it has no more."""
@@ -58,7 +59,7 @@ class HttpSession:
 
         Args:
             base_url: What paths are appended to, e.g. `https://api.example.com/v1`.
-            headers: Go along with every request, e.g. the authorization.
+            headers: Go along with every request to the base URL, e.g. the authorization, and to nowhere else.
             errors: Errors of this platform that its statuses alone do not tell.
             requests_per_minute: As the platform allows; 0 = not limited.
             concurrent_requests: Requests that wait for their answers at a time; streams that are read do not count.
@@ -73,9 +74,9 @@ class HttpSession:
         self._pace = Pace(
             requests_per_minute=requests_per_minute, concurrent_requests=concurrent_requests, clock=clock, sleep=sleep
         )
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
+        self._headers = dict(headers or {})
         # trust_env: the proxy variables are in a connector's environment so that they are used.
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=True)
+        self._session = aiohttp.ClientSession(timeout=_timeout(silence_seconds), trust_env=True)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -146,8 +147,8 @@ class HttpSession:
                 skip = max(skip - len(piece), 0)
 
     async def lines(self, path: str) -> AsyncGenerator[str, None]:
-        """Yield the lines of a text, without their ends."""
-        async with self.request("GET", path) as answer:
+        """Yield the lines of a text, without their ends, for as long as it is written."""
+        async with self.request("GET", path, timeout=_timeout(QUIET_SECONDS)) as answer:
             rest = b""
             async for piece in answer.content.iter_any():
                 *whole, rest = (rest + piece).split(b"\n")
@@ -163,7 +164,8 @@ class HttpSession:
             PlatformUnavailableError: It broke, which is no end.
 
         """
-        async with self._session.ws_connect(self._url(path)) as socket:
+        url, headers = self._address(path, {})
+        async with self._session.ws_connect(url, headers=headers, heartbeat=HEARTBEAT_SECONDS) as socket:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     yield message.data
@@ -175,11 +177,12 @@ class HttpSession:
     ) -> aiohttp.ClientResponse:
         """Make a call until it is answered well, or it is not worth another try."""
         may_repeat = method.upper() in SAFE_METHODS if is_safe is None else is_safe
+        url, headers = self._address(path, options.get("headers") or {})
         began, pause = self._clock(), FIRST_PAUSE_SECONDS
         for number in range(1, MOST_TRIES + 1):
             await self._pace.admit()
             try:
-                answer = await self._session.request(method, self._url(path), **options)
+                answer = await self._session.request(method, url, **{**options, "headers": headers})
                 wish = self._heeded(answer)
                 if answer.status < 400:
                     return await _read(answer) if is_read else answer
@@ -199,7 +202,7 @@ class HttpSession:
 
     def _heeded(self, answer: aiohttp.ClientResponse) -> float | None:
         """Let all calls wait as the platform wishes, and give its wish."""
-        wish = rate_limit_pause(answer.headers, is_refused=answer.status in LIMITED)
+        wish = rate_limit_pause(answer.headers, status=answer.status)
         if wish is not None:
             self._pace.hold(min(wish, LAST_TRY_SECONDS))
         return wish
@@ -213,8 +216,15 @@ class HttpSession:
             answer.release()
         return error_of(answer.status, body.decode(errors="replace"), where, self._errors, retry_after)
 
-    def _url(self, path: str) -> str:
-        return path if "://" in path else self._base_url + path
+    def _address(self, path: str, headers: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+        url = path if "://" in path else self._base_url + path
+        # A link that was signed for somebody else's storage must not be shown the account's key.
+        is_own = url.startswith(f"{self._base_url}/")
+        return url, {**self._headers, **headers} if is_own else headers
+
+
+def _timeout(silence_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> aiohttp.ClientResponse:

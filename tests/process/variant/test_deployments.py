@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gateway.client import Client
+from gateway.client import Client, SyncClient
 from gateway.client.errors import GatewayCallError
 from gateway.deployments.service import STOP_AGAIN_SECONDS
 from peftstudio.gateway.v1.deployments_service_pb2 import (
@@ -112,6 +112,18 @@ async def test_a_killed_gateway_keeps_a_deployment_and_goes_on_stopping_it(tmp_p
             await eventually(is_stopped, 2 * STOP_AGAIN_SECONDS + 30)
             assert list(vendors.endpoints) == [kept.id]
             assert await client.deployments.invoke(kept.id, {"prompt": "on"}) != {}
+
+
+async def test_the_blocking_client_does_the_same(gateway: GatewayProcess, vendors: Vendors, connection: str) -> None:
+    def by_hand() -> None:
+        with SyncClient(data_dir=gateway.data_dir) as client:
+            made = client.deployments.create(connection, "m", options={"replicas": 1})
+            assert [one.id for one in client.deployments.list(connection)] == [made.id]
+            assert client.deployments.invoke(made.id, {"prompt": "a"}) != {}
+            assert client.deployments.stop(made.id).state == DEPLOYMENT_STATE_STOPPED
+
+    await asyncio.to_thread(by_hand)
+    assert not vendors.endpoints
 
 
 async def test_the_command_line_does_all_of_it(gateway: GatewayProcess, vendors: Vendors, connection: str) -> None:

@@ -39,7 +39,7 @@ EPOCH = 1767225600
     ],
 )
 def test_a_refusal_says_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
-    assert rate_limit_pause(headers, is_refused=True) == (None if seconds is None else pytest.approx(seconds))
+    assert rate_limit_pause(headers, status=429) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,19 @@ def test_a_refusal_says_when_to_come_back(headers: dict[str, str], seconds: floa
 def test_a_good_answer_asks_for_a_pause_only_once_nothing_remains(
     headers: dict[str, str], seconds: float | None
 ) -> None:
-    assert rate_limit_pause(headers, is_refused=False) == seconds
+    assert rate_limit_pause(headers, status=200) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (503, {"X-RateLimit-Remaining": "4999", "X-RateLimit-Reset": "3600"}, None),
+        (503, {"X-RateLimit-Reset": "3600"}, None),
+        (503, {"Retry-After": "3", "X-RateLimit-Reset": "3600"}, 3),
+        (429, {"X-RateLimit-Remaining": "4999", "X-RateLimit-Reset": "3600"}, None),
+    ],
+)
+def test_a_limit_of_which_something_remains_is_no_reason_to_wait(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    assert rate_limit_pause(headers, status=status) == seconds

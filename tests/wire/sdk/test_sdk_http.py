@@ -142,6 +142,15 @@ async def test_logs_that_are_followed_leave_room_for_other_calls(server: Scripte
             assert [line async for line in http.lines("/short")] == ["line"]
 
 
+async def test_the_accounts_key_goes_to_its_platform_alone(server: ScriptedServer) -> None:
+    async with ScriptedServer().running() as storage, session(server, headers={"X-Api-Key": "k"}) as http:
+        await http.get("/link")
+        await http.json("GET", f"{storage.url}/signed", headers={"X-Own": "1"})
+    assert server.sent_headers[0]["X-Api-Key"] == "k"
+    assert "X-Api-Key" not in storage.sent_headers[0]
+    assert storage.sent_headers[0]["X-Own"] == "1"
+
+
 async def test_a_proxy_of_the_environment_is_used(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", server.url)
     server.script = [GOOD]
