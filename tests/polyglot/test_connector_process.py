@@ -179,3 +179,15 @@ async def test_an_upload_is_kept_only_if_its_sum_is_right(running: Launched) -> 
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call
             assert reason_of(caught.value) == "CHECKSUM_MISMATCH"
+
+
+async def test_a_socket_that_cannot_be_had_is_told_and_is_for_good(tools: Toolchain, tmp_path: Path) -> None:
+    async with launched(tools.connector, tmp_path, socket=str(tmp_path / "missing" / "s.sock")) as process:
+        assert process.handshake["error"]
+        assert await process.ended() == 78
+
+
+async def test_a_bootstrap_that_is_none_is_told_and_is_for_good(tools: Toolchain, tmp_path: Path) -> None:
+    async with launched(tools.connector, tmp_path, protocols="none") as process:
+        assert process.handshake["error"]
+        assert await process.ended() == 78

@@ -175,4 +175,4 @@ function identity() {
   }
 }
 
-await main();
+await main().catch((error) => refuse(`it cannot serve: ${error.message}`));
