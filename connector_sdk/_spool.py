@@ -22,6 +22,8 @@ from connector_sdk.errors import NotFoundError
 from connector_sdk.models import ArtifactInfo
 
 ARTIFACT_ID = "adapter"
+Download = asyncio.Task[IO[bytes]]
+
 SPOOL = "spool"
 """The folder within the working folder in which files wait."""
 
@@ -33,49 +35,54 @@ class ArtifactSpool:
         """Fetch with `connector`, and keep the files in `folder`."""
         self._connector = connector
         self._folder = folder
-        self._downloads: dict[str, asyncio.Task[IO[bytes]]] = {}
+        self._downloads: dict[str, Download] = {}
         self._infos: dict[str, ArtifactInfo] = {}
 
     async def info(self, job_id: str) -> ArtifactInfo:
         """Describe the adapter of a job; fetches it where that has not been done."""
         if job_id not in self._infos:
-            await self._file(job_id)
+            await self._downloaded(job_id)
         return self._infos[job_id]
 
     async def read(self, job_id: str, offset: int) -> AsyncIterator[bytes]:
         """Yield the adapter from `offset` on; the file is given up once its end has been read."""
         # A descriptor of its own: the file may be given up by another reader meanwhile.
-        descriptor = os.dup((await self._file(job_id)).fileno())
+        download = await self._downloaded(job_id)
+        descriptor = os.dup(download.result().fileno())
         try:
             async for piece in read_pieces(descriptor, offset):
                 yield piece
         finally:
             os.close(descriptor)
-        self._drop(job_id)
+        self._drop(job_id, download)
 
     async def close(self) -> None:
         """Stop what is under way and remove the files."""
         downloads = list(self._downloads.values())
-        for job_id in list(self._downloads):
-            self._drop(job_id)
+        for job_id, download in list(self._downloads.items()):
+            self._drop(job_id, download)
         if downloads:
             await asyncio.wait(downloads)
 
-    async def _file(self, job_id: str) -> IO[bytes]:
+    async def _downloaded(self, job_id: str) -> Download:
+        """Give the download of a job's adapter once it is done."""
         running = self._downloads.get(job_id)
         if running is None:
             running = self._downloads[job_id] = asyncio.create_task(self._download(job_id))
         try:
-            return await asyncio.shield(running)
+            await asyncio.shield(running)
         except Exception:
-            if self._downloads.get(job_id) is running:
-                self._drop(job_id)
+            self._drop(job_id, running)
             raise
+        return running
 
-    def _drop(self, job_id: str) -> None:
+    def _drop(self, job_id: str, download: Download) -> None:
         """Stop a download and forget its file; whoever still reads it keeps it, since it has no name on disk."""
-        download = self._downloads.pop(job_id, None)
-        if download and not download.cancel() and not download.cancelled() and download.exception() is None:
+        if self._downloads.get(job_id) is not download:
+            # Another reader gave it up, and a newer one is under way for somebody else.
+            return
+        del self._downloads[job_id]
+        if not download.cancel() and not download.cancelled() and download.exception() is None:
             download.result().close()
 
     async def _download(self, job_id: str) -> IO[bytes]:

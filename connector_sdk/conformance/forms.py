@@ -32,3 +32,13 @@ def required_names(struct: Struct) -> list[str]:
 def secret_names(struct: Struct) -> list[str]:
     """Name the credentials that are marked as secret."""
     return [name for name, part in properties_of(plain(struct)).items() if part.get("secret") is True]
+
+
+def secrets_in(struct: Struct, credentials: Mapping[str, str]) -> dict[str, str]:
+    """Give those of some credentials that are secret: all but the ones that are described, and not marked."""
+    properties = properties_of(plain(struct))
+    return {
+        name: value
+        for name, value in credentials.items()
+        if name not in properties or properties[name].get("secret") is True
+    }

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2
 SERVICE = "/grpc.health.v1.Health/"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-PROBE_SECONDS = 2.0  # what a gateway gives a probe
+PROBE_SECONDS = 5.0  # a gateway is patient with what is busy; a blocked loop takes longer
 
 Request = health_pb2.HealthCheckRequest
 Response = health_pb2.HealthCheckResponse

@@ -19,9 +19,9 @@ MANY = 64
 FEW = 4
 OPEN_SECONDS = 0.2  # for the first message of a stream, if there is any
 SHORT_SECONDS = 0.001
-SOON_SECONDS = 2.0
-GRACE_SECONDS = 8.0
-LEFT_SECONDS = 4.0  # within the grace by far: nothing is under way any more
+SOON_SECONDS = 5.0
+GRACE_SECONDS = 12.0
+LEFT_SECONDS = 6.0  # within the grace by far: nothing is under way any more
 
 
 @check("deadlines.short", remedy="Let gRPC end calls whose deadline has passed, and keep nothing of them.")

@@ -18,10 +18,10 @@ from connector_sdk.conformance.work import cancel_all, running
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
 GRACE_SECONDS = 2.0
-MARGIN_SECONDS = 3.0  # for connections to be closed, on a busy machine
+MARGIN_SECONDS = 5.0  # for connections to be closed, on a busy machine
 TERM_SECONDS = 5.0  # the protocol's
 LIFELINE_SECONDS = 1.0  # the protocol's
-BUSY_SECONDS = 1.0  # how much later a busy machine may notice
+BUSY_SECONDS = 3.0  # how much later a busy machine may notice
 
 
 @check(

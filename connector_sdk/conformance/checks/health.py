@@ -76,7 +76,7 @@ async def own_socket(trial: Trial) -> None:
 
 @check("health.busy", remedy="Serve <socket>.health on threads that the work of the connector cannot hold up.")
 async def busy(trial: Trial) -> None:
-    """While hundreds of calls wait for the main loop, health on the socket of its own answers within 2 s."""
+    """While hundreds of calls wait for the main loop, health on the socket of its own answers."""
     wire = await trial.wire()
     address = await _own_address(trial)
     async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel, _flood(wire):
@@ -86,7 +86,7 @@ async def busy(trial: Trial) -> None:
 
 @check("health.load", remedy="Do no blocking work in the handlers of calls.")
 async def load(trial: Trial) -> None:
-    """While hundreds of calls are under way, health on the main socket answers within 2 s."""
+    """While hundreds of calls are under way, health on the main socket answers."""
     wire = await trial.wire()
     async with _flood(wire):
         for _ in range(PROBES):

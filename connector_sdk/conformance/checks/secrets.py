@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from connector_sdk.conformance import system
 from connector_sdk.conformance.check import FailedCheck, SkippedCheck, check
+from connector_sdk.conformance.forms import secret_names, secrets_in
 from connector_sdk.conformance.trial import Trial
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
@@ -22,14 +23,14 @@ async def errors(trial: Trial) -> None:
     """No error has a credential or a token in it, neither one that is accepted nor one that is refused."""
     await _use(trial)
     for one in trial.seen.refusals:
-        _expect_none(trial, one.raw, f"the error of {one.method}")
+        await _expect_none(trial, one.raw, f"the error of {one.method}")
 
 
 @check("secrets.output", remedy="Never log credentials, tokens, headers or requests as a whole.")
 async def output(trial: Trial) -> None:
     """Nothing that the connector prints has a credential or a token in it."""
     await _use(trial)
-    _expect_none(trial, (await trial.process()).output(), "the output")
+    await _expect_none(trial, (await trial.process()).output(), "the output")
 
 
 @check("secrets.arguments", remedy="Hand secrets to children over a pipe, never as arguments.")
@@ -38,7 +39,7 @@ async def arguments(trial: Trial) -> None:
     process = await trial.process()
     await _use(trial)
     for pid in system.session(process.pid):
-        _expect_none(trial, system.arguments(pid), f"the argument list of process {pid}")
+        await _expect_none(trial, system.arguments(pid), f"the argument list of process {pid}")
 
 
 @check("secrets.environment", remedy="Hand secrets to children over a pipe, never in their environment.")
@@ -47,7 +48,7 @@ async def environment(trial: Trial) -> None:
     process = await trial.process()
     await _use(trial)
     for pid in system.session(process.pid):
-        _expect_none(trial, system.environment(pid), f"the environment of process {pid}")
+        await _expect_none(trial, system.environment(pid), f"the environment of process {pid}")
 
 
 @check("secrets.files", remedy="Keep credentials in memory: the gateway hands them over again after every start.")
@@ -57,7 +58,7 @@ async def files(trial: Trial) -> None:
     await _use(trial)
     for path in _files(trial.work_dir):
         if path.stat().st_size <= LARGEST_FILE_BYTES:
-            _expect_none(trial, path.read_bytes(), str(path.relative_to(trial.work_dir)))
+            await _expect_none(trial, path.read_bytes(), str(path.relative_to(trial.work_dir)))
 
 
 async def _use(trial: Trial) -> None:
@@ -66,8 +67,9 @@ async def _use(trial: Trial) -> None:
     async def use() -> None:
         with suppress(SkippedCheck):
             await trial.connection()
-        names = list(trial.options.credentials.accepted) or ["api_key"]
-        values = dict.fromkeys(names, trial.canary)
+        schema, accepted = (await trial.description()).credentials_schema, trial.options.credentials.accepted
+        names = secret_names(schema) or list(secrets_in(schema, accepted)) or ["api_key"]
+        values = {**accepted, **dict.fromkeys(names, trial.canary)}
         wire = await trial.wire()
         await wire.refusal(pb.ConnectRequest(connection_id="conformance-6", credentials=values))
         await wire.refusal(pb.DisconnectRequest(connection_id="conformance-6"))
@@ -79,18 +81,18 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def _secrets(trial: Trial) -> Iterator[tuple[str, str]]:
+async def _secrets(trial: Trial) -> AsyncIterator[tuple[str, str]]:
     yield "the canary", trial.canary
-    given = trial.options.credentials
+    schema, given = (await trial.description()).credentials_schema, trial.options.credentials
     for credentials in (given.accepted, given.rejected or {}):
-        for name, value in credentials.items():
-            if len(value) >= SHORTEST and not value.startswith(("http://", "https://")):
+        for name, value in secrets_in(schema, credentials).items():
+            if len(value) >= SHORTEST:
                 yield f"the credential {name}", value
     for token in trial.tokens:
         yield "a token", token
 
 
-def _expect_none(trial: Trial, data: bytes, place: str) -> None:
-    for name, value in _secrets(trial):
+async def _expect_none(trial: Trial, data: bytes, place: str) -> None:
+    async for name, value in _secrets(trial):
         if value.encode() in data:
             raise FailedCheck(f"{place} has {name} in it")

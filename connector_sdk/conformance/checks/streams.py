@@ -11,6 +11,7 @@ from peftstudio.connector.v1 import connector_service_pb2 as pb
 
 MANY = 64
 STREAM_SECONDS = 15.0
+SOON_SECONDS = 5.0
 
 
 @check("parallel.calls", remedy="Serve calls side by side; a pool of threads needs more than 64.")
@@ -49,7 +50,7 @@ async def open_streams(trial: Trial) -> None:
     calls = [wire.start(job.log(), seconds=STREAM_SECONDS) for _ in range(MANY)]
     try:
         await look(wire, job)
-        await wire.ask(pb.DescribeRequest(), pb.DescribeResponse, seconds=2.0)
+        await wire.ask(pb.DescribeRequest(), pb.DescribeResponse, seconds=SOON_SECONDS)
     finally:
         for call in calls:
             call.cancel()

@@ -62,6 +62,13 @@ async def test_a_new_project_conforms_by_hand(project: Path) -> None:
     assert report["counts"]["advised"] == 0, run.stdout
 
 
+def test_a_new_project_conforms_before_there_is_an_account(project: Path) -> None:
+    groups = [word for group in ("handshake", "describe", "schemas", "connections") for word in ("--only", group)]
+    run = program("check", *groups, "connector.toml", cwd=project)
+    assert run.returncode == 0, run.stdout
+    assert " 0 failed, 0 advised, " in run.stdout
+
+
 def test_names_and_folders_that_cannot_be_used_are_refused(project: Path) -> None:
     refused = program("new", "My Cloud", cwd=project.parent)
     assert (refused.returncode, "lower-case" in refused.stderr) == (2, True)
