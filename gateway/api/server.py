@@ -20,6 +20,9 @@ OPTIONS = (
     ("grpc.http2.max_ping_strikes", 2),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_metadata_size", 16 * 1024),
+    # With the default of 1,000, most of ten thousand followers that come back at once after a restart are cancelled.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 30_000),
 )
 
 STOP_SECONDS = 2.0
