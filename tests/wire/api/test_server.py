@@ -27,7 +27,7 @@ async def test_thousands_of_calls_that_come_at_once_are_all_answered(tmp_path: P
     server.add_insecure_port(f"unix:{tmp_path}/s")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
-        echo = channel.unary_unary("/test.Echo/Echo")
+        echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Echo/Echo")
         calls = [echo(b"%d" % number, timeout=60) for number in range(CALLS)]
         assert await asyncio.gather(*calls) == [b"%d" % number for number in range(CALLS)]
     await server.stop(0)
