@@ -23,8 +23,23 @@ OPTIONAL: Mapping[str, Make] = {
     "get_metrics": lambda connection, name: pb.GetMetricsRequest(connection_id=connection, platform_job_id=name),
     "search_models": lambda connection, name: pb.SearchModelsRequest(connection_id=connection, query=name, limit=3),
     "get_model_metadata": lambda connection, name: pb.GetModelMetadataRequest(connection_id=connection, model_id=name),
+    "stop_deployment": lambda connection, name: pb.StopDeploymentRequest(
+        connection_id=connection, platform_deployment_id=name
+    ),
+    "get_endpoint_url": lambda connection, name: pb.GetEndpointUrlRequest(
+        connection_id=connection, platform_deployment_id=name
+    ),
+    "invoke_endpoint": lambda connection, name: pb.InvokeEndpointRequest(
+        connection_id=connection, platform_deployment_id=name
+    ),
+    "get_deployment_metrics": lambda connection, name: pb.GetDeploymentMetricsRequest(
+        connection_id=connection, platform_deployment_id=name
+    ),
+    "update_deployment": lambda connection, name: pb.UpdateDeploymentRequest(
+        connection_id=connection, platform_deployment_id=name
+    ),
 }
-"""How each method that needs a capability is called, about something of a name."""
+"""How each method that needs a capability, and rents nothing, is called about something of a name."""
 
 REQUIRED: Mapping[str, Make] = {
     "verify_connection": lambda connection, name: pb.VerifyConnectionRequest(connection_id=connection),

@@ -58,7 +58,7 @@ def test_every_module_of_checks_is_in_the_registry() -> None:
 
 
 def test_every_method_of_the_contract_is_called() -> None:
-    others = {"describe", "connect", "disconnect", "submit_job", "upload_artifact", "shutdown"}
+    others = {"describe", "connect", "disconnect", "submit_job", "upload_artifact", "shutdown", "deploy_model"}
     assert set(map(snake, METHODS)) == set(OPTIONAL) | set(REQUIRED) | others
 
 
