@@ -10,9 +10,12 @@ import grpc
 
 from connector_sdk.conformance.check import AdvisedCheck, Check, FailedCheck, SkippedCheck
 from connector_sdk.conformance.options import Options
+from connector_sdk.conformance.refusal import Refusal
 from connector_sdk.conformance.registry import CHECKS
 from connector_sdk.conformance.result import Outcome, Report, Result
 from connector_sdk.conformance.trial import Trial
+
+DEATH_SECONDS = 2.0
 
 Tell = Callable[[Result], None]
 
@@ -36,9 +39,12 @@ async def run(options: Options, tell: Tell = lambda result: None, checks: Iterab
 
 
 async def _run_one(one: Check, trial: Trial) -> Result:
-    started = time.monotonic()
+    started, before = time.monotonic(), len(trial.seen.refusals)
     outcome, seen = await _outcome(one, trial)
     process = trial.launched
+    if process is not None and any(_is_cut(refusal) for refusal in trial.seen.refusals[before:]):
+        # The socket of a process that dies is closed a moment before its exit code is there.
+        await process.ends(DEATH_SECONDS)
     if process is not None and process.exit_code is not None and one.group != "ending":
         trial.forget_process()
         if outcome is not Outcome.SKIPPED and not one.is_chaos:
@@ -64,6 +70,10 @@ async def _outcome(one: Check, trial: Trial) -> tuple[Outcome, str]:
         # What nobody thought of came from this connector: it is told, and the next check runs.
         return Outcome.FAILED, f"{type(error).__name__}: {error}"
     return Outcome.PASSED, ""
+
+
+def _is_cut(refusal: Refusal) -> bool:
+    return refusal.code is grpc.StatusCode.UNAVAILABLE and not refusal.infos
 
 
 def _name(options: Options) -> str:

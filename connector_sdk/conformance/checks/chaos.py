@@ -130,7 +130,7 @@ async def killed_start(trial: Trial) -> None:
         async with trial.another() as process:
             await asyncio.sleep(PAUSE_SECONDS / 2)
             process.signal(signal.SIGKILL)
-            await process.ends(1.0)
+            await process.ends(5.0)
     async with trial.another() as process:
         await _expect_ready(trial, process)
 
@@ -171,7 +171,7 @@ async def killed_read(trial: Trial) -> None:
         await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
         first = await wire.read(job.log(), pb.StreamLogsResponse, most=1)
         process.signal(signal.SIGKILL)
-        await process.ends(1.0)
+        await process.ends(5.0)
     async with trial.ready() as (_, wire):
         await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
         rest = await wire.read(job.log(first[-1].cursor), pb.StreamLogsResponse)
@@ -191,7 +191,7 @@ async def killed(trial: Trial) -> None:
     job, process = await ended(trial), await trial.process()
     before = await look(await trial.wire(), job)
     process.signal(signal.SIGKILL)
-    await process.ends(1.0)
+    await process.ends(5.0)
     trial.forget_process()
     await trial.connection()
     seen = await look(await trial.wire(), job)
