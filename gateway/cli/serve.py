@@ -35,6 +35,27 @@ Ledger = Annotated[
 PluginDirs = Annotated[
     list[Path] | None, typer.Option("--plugins", metavar="DIR", help="Folder with connectors; can be repeated.")
 ]
+Host = Annotated[str, typer.Option(help="Address to listen on; only a loopback one does without TLS.")]
+Port = Annotated[
+    int, typer.Option(envvar="PEFTSTUDIO_PORT", help="Port to listen on; 0 = any that is free.", min=0, max=65_535)
+]
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="connectors.json; else the data folder's.")]
+Certificate = Annotated[Path | None, typer.Option(metavar="PEM", help="Certificate chain.")]
+Key = Annotated[Path | None, typer.Option(metavar="PEM", help="Private key of the certificate.")]
+Pinning = Annotated[Integrity, typer.Option(help="strict = a connector whose files changed is not started.")]
+Launching = Annotated[
+    Launch, typer.Option(help="fork = from a process with the SDK imported, which is quicker; exec = as a program.")
+]
+CacheGib = Annotated[
+    float, typer.Option(help="Disk for copies of jobs' files; those not read for longest go first.", min=0)
+]
+JobLogMib = Annotated[
+    float, typer.Option(help="Disk for one job's log; its oldest lines go first; 0 = no limit.", min=0)
+]
+JobLogsGib = Annotated[
+    float, typer.Option(help="Disk for all jobs' logs; the oldest lines go first; 0 = no limit.", min=0)
+]
+JobLogDays = Annotated[float, typer.Option(help="How long lines of jobs' logs are kept; 0 = for ever.", min=0)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,38 +67,20 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; only a loopback one does without TLS.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(envvar="PEFTSTUDIO_PORT", help="Port to listen on; 0 = any that is free.", min=0, max=65_535)
-    ] = 7717,
+    host: Host = "127.0.0.1",
+    port: Port = 7717,
     data_dir: DataDir = None,
     ledger: Ledger = None,
     plugins: PluginDirs = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="connectors.json; else the data folder's.")
-    ] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(metavar="PEM", help="Certificate chain.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Private key of the certificate.")] = None,
-    integrity: Annotated[
-        Integrity, typer.Option(help="strict = a connector whose files changed is not started.")
-    ] = "show",
-    launch: Annotated[
-        Launch, typer.Option(help="fork = from a process with the SDK imported, which is quicker; exec = as a program.")
-    ] = "fork",
-    cache_gib: Annotated[
-        float, typer.Option(help="Disk for copies of jobs' files; those not read for longest go first.", min=0)
-    ] = 50,
-    job_log_mib: Annotated[
-        float, typer.Option(help="Disk for one job's log; its oldest lines go first; 0 = no limit.", min=0)
-    ] = 1024,
-    job_logs_gib: Annotated[
-        float, typer.Option(help="Disk for all jobs' logs; the oldest lines go first; 0 = no limit.", min=0)
-    ] = 50,
-    job_log_days: Annotated[
-        float, typer.Option(help="How long lines of jobs' logs are kept; 0 = for ever.", min=0)
-    ] = 90,
+    config: Config = None,
+    tls_certificate: Certificate = None,
+    tls_key: Key = None,
+    integrity: Pinning = "show",
+    launch: Launching = "fork",
+    cache_gib: CacheGib = 50,
+    job_log_mib: JobLogMib = 1024,
+    job_logs_gib: JobLogsGib = 50,
+    job_log_days: JobLogDays = 90,
     log_level: Annotated[LogLevel, typer.Option(help="How much to tell.")] = "INFO",
     log_format: Annotated[LogFormat, typer.Option(help="How to tell it.")] = "console",
 ) -> None:
