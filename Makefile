@@ -27,13 +27,13 @@ demo: setup ## Train a real LoRA adapter through the gateway, from nothing. ARGS
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: setup ## Run all tests that need no external engine. TESTS=tests/unit runs some.
-	@$(BIN)/python -m pytest -n 2 -m 'not engines and not polyglot' $(TESTS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not engines and not polyglot' $(TESTS)
 
 test-engines: setup ## Run the tests that need an engine beside them, such as PostgreSQL's server; skips what is missing.
-	@$(BIN)/python -m pytest -n 2 -m engines -rs $(TESTS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m engines -rs $(TESTS)
 
 test-polyglot: setup ## Build the examples in other languages and run them; skips what is missing.
-	@$(BIN)/python -m pytest -n 2 -m polyglot -rs tests/polyglot
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m polyglot -rs tests/polyglot
 
 $(PEERS)/.ready: Makefile
 	@$(PYTHON) -m venv $(PEERS)

@@ -112,8 +112,7 @@ def watch_stdin(loop: asyncio.AbstractEventLoop, life: Life) -> None:
 
 
 async def serve(bootstrap: dict[str, Any]) -> None:
-    # The other methods answer UNIMPLEMENTED.
-    life, loop = Life(bootstrap), asyncio.get_running_loop()  # type: ignore[abstract]
+    life, loop = Life(bootstrap), asyncio.get_running_loop()
     server = grpc.aio.server(interceptors=[Tokens(bootstrap["gateway_token"])])
     pb_grpc.add_ConnectorServiceServicer_to_server(life, server)
     servicer = health.aio.HealthServicer()

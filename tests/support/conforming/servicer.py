@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import grpc
 from google.protobuf import json_format
@@ -159,14 +160,38 @@ class Servicer(pb_grpc.ConnectorServiceServicer):
         await fail(context, grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED", f"{words}is not offered here.")
 
     async def SearchModels(self, request: pb.SearchModelsRequest, context: Context) -> pb.SearchModelsResponse:
-        await self.greet(context, request.connection_id)
-        await fail(context, grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED", "search_models is not offered here.")
+        return await self._not_offered(context, request.connection_id, "search_models")
 
     async def GetModelMetadata(
         self, request: pb.GetModelMetadataRequest, context: Context
     ) -> pb.GetModelMetadataResponse:
-        await self.greet(context, request.connection_id)
-        await fail(context, grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED", "get_model_metadata is not offered here.")
+        return await self._not_offered(context, request.connection_id, "get_model_metadata")
+
+    async def DeployModel(self, request: pb.DeployModelRequest, context: Context) -> pb.DeployModelResponse:
+        return await self._not_offered(context, request.connection_id, "deploy_model")
+
+    async def StopDeployment(self, request: pb.StopDeploymentRequest, context: Context) -> pb.StopDeploymentResponse:
+        return await self._not_offered(context, request.connection_id, "stop_deployment")
+
+    async def GetEndpointUrl(self, request: pb.GetEndpointUrlRequest, context: Context) -> pb.GetEndpointUrlResponse:
+        return await self._not_offered(context, request.connection_id, "get_endpoint_url")
+
+    async def InvokeEndpoint(self, request: pb.InvokeEndpointRequest, context: Context) -> pb.InvokeEndpointResponse:
+        return await self._not_offered(context, request.connection_id, "invoke_endpoint")
+
+    async def GetDeploymentMetrics(
+        self, request: pb.GetDeploymentMetricsRequest, context: Context
+    ) -> pb.GetDeploymentMetricsResponse:
+        return await self._not_offered(context, request.connection_id, "get_deployment_metrics")
+
+    async def UpdateDeployment(
+        self, request: pb.UpdateDeploymentRequest, context: Context
+    ) -> pb.UpdateDeploymentResponse:
+        return await self._not_offered(context, request.connection_id, "update_deployment")
+
+    async def _not_offered(self, context: Context, connection_id: str, capability: str) -> NoReturn:
+        await self.greet(context, connection_id)
+        await fail(context, grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED", f"{capability} is not offered here.")
 
     async def StreamLogs(self, request: pb.StreamLogsRequest, context: Context) -> AsyncIterator[pb.StreamLogsResponse]:
         await self.greet(context, request.connection_id, request.platform_job_id)
