@@ -18,7 +18,7 @@ MAX_TEXT_BYTES = 64 * 1024
 SURELY_SHORT_CHARS = MAX_TEXT_BYTES // 4
 """A character takes at most four bytes, so that most lines need not be encoded to be measured."""
 
-Redact = Callable[[Sequence[str]], Sequence[str]]
+RedactLines = Callable[[Sequence[str]], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def prepare(
     lines: Sequence[LogLine],
     *,
     first_seq: int,
-    redact: Redact,
+    redact: RedactLines,
     now: datetime,
     encode_together: Callable[[], bytes] | None = None,
 ) -> Prepared:
@@ -51,7 +51,7 @@ def prepare(
     return Prepared([Stretch(encode(line), 1) for line in lines], latest)
 
 
-def shown(texts: Sequence[str], redact: Redact) -> Sequence[str]:
+def shown(texts: Sequence[str], redact: RedactLines) -> Sequence[str]:
     """Return the texts of lines as they are stored, but for the limit of their size."""
     joined = "\n".join(texts)
     if "\r" in joined or joined.count("\n") >= len(texts):

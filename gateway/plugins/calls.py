@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError, Unsupported
-from gateway.plugins.client import ConnectorClient
+from gateway.plugins.client import ConnectorClient, Request, Response, Unary
 from gateway.plugins.sessions import LoadCredentials
 from gateway.plugins.traffic import Traffic
 from gateway.priority import Priority, at_least
@@ -109,6 +109,25 @@ class Caller:
             except RemoteError as error:
                 if not await self._waits_out(error, left() if is_repeatable else timedelta(0), priority):
                     raise
+
+    async def ask(
+        self,
+        pick: Unary[Request, Response],
+        request: Request,
+        *,
+        limit: timedelta = CALL_LIMIT,
+        capability: str = "",
+        is_repeatable: bool = True,
+        priority: Priority = Priority.READ,
+    ) -> Response:
+        """Call one method, as `call` does."""
+        return await self.call(
+            lambda client, left: client.call(pick, request, left),
+            limit=limit,
+            capability=capability,
+            is_repeatable=is_repeatable,
+            priority=priority,
+        )
 
     async def admit_stream(self, client: ConnectorClient, priority: Priority) -> None:
         """Wait until a stream may be opened.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.artifacts.model import Artifact, Piece, Upload
@@ -12,8 +12,8 @@ from gateway.errors import InvalidRequest, Reason, RemoteError
 from gateway.jobs.model import ListedJob, Metric, Observation
 from gateway.platform import SourceBatch, SubmitOrder
 from gateway.plugins import remote_files, remote_list, remote_logs
-from gateway.plugins.calls import CALL_LIMIT, SUBMIT_LIMIT, Caller, Clients
-from gateway.plugins.client import ADMIN_LIMIT, Request, Response, Unary
+from gateway.plugins.calls import SUBMIT_LIMIT, Caller, Clients
+from gateway.plugins.client import ADMIN_LIMIT
 from gateway.plugins.looking import look
 from gateway.plugins.model import Description
 from gateway.plugins.remote_deployments import RemoteDeployments
@@ -63,7 +63,7 @@ class RemotePlatform:
     async def verify(self) -> str:
         """Check the credentials with the platform and return whose account it is."""
         request = pb.VerifyConnectionRequest(connection_id=self._connection_id)
-        return (await self._call(lambda stub: stub.VerifyConnection, request)).account
+        return (await self._caller.ask(lambda stub: stub.VerifyConnection, request)).account
 
     async def disconnect(self) -> None:
         """Make the present process forget the credentials; the next call opens the connection with new ones."""
@@ -80,7 +80,7 @@ class RemotePlatform:
 
         """
         try:
-            await self._call(lambda stub: stub.SubmitJob, self._order(order, dry_run=True), capability="dry_run")
+            await self._caller.ask(lambda stub: stub.SubmitJob, self._order(order, dry_run=True), capability="dry_run")
         except RemoteError as error:
             if error.reason is Reason.INVALID_CONFIG and error.violations:
                 raise InvalidRequest(error.violations) from error
@@ -88,7 +88,7 @@ class RemotePlatform:
 
     async def submit(self, order: SubmitOrder) -> str:
         """Start a job and return the platform's id of it; never sent again when its answer is lost."""
-        response = await self._call(
+        response = await self._caller.ask(
             lambda stub: stub.SubmitJob,
             self._order(order),
             limit=SUBMIT_LIMIT,
@@ -102,7 +102,9 @@ class RemotePlatform:
     async def find(self, submission_token: str) -> str:
         """Return the platform's id of the job that was submitted under the token; empty = there is none."""
         request = pb.FindJobRequest(connection_id=self._connection_id, submission_token=submission_token)
-        response = await self._call(lambda stub: stub.FindJob, request, capability="find_job", priority=Priority.SUBMIT)
+        response = await self._caller.ask(
+            lambda stub: stub.FindJob, request, capability="find_job", priority=Priority.SUBMIT
+        )
         return response.platform_job_id
 
     async def list_jobs(self) -> list[ListedJob]:
@@ -116,17 +118,17 @@ class RemotePlatform:
     async def cancel(self, platform_job_id: str) -> None:
         """Ask for a job's end."""
         request = pb.CancelJobRequest(connection_id=self._connection_id, platform_job_id=platform_job_id)
-        await self._call(lambda stub: stub.CancelJob, request, capability="cancel_job", priority=Priority.CANCEL)
+        await self._caller.ask(lambda stub: stub.CancelJob, request, capability="cancel_job", priority=Priority.CANCEL)
 
     async def pause(self, platform_job_id: str) -> None:
         """Ask for a pause."""
         request = pb.PauseJobRequest(connection_id=self._connection_id, platform_job_id=platform_job_id)
-        await self._call(lambda stub: stub.PauseJob, request, capability="pause_job", priority=Priority.SUBMIT)
+        await self._caller.ask(lambda stub: stub.PauseJob, request, capability="pause_job", priority=Priority.SUBMIT)
 
     async def resume(self, platform_job_id: str) -> None:
         """Ask for a paused job to go on."""
         request = pb.ResumeJobRequest(connection_id=self._connection_id, platform_job_id=platform_job_id)
-        await self._call(lambda stub: stub.ResumeJob, request, capability="resume_job", priority=Priority.SUBMIT)
+        await self._caller.ask(lambda stub: stub.ResumeJob, request, capability="resume_job", priority=Priority.SUBMIT)
 
     def logs(self, platform_job_id: str, *, cursor: str, after_line: int) -> AsyncGenerator[SourceBatch, None]:
         """Read a job's log from a cursor or line on; ends without `is_end` where the stream was cut."""
@@ -137,7 +139,7 @@ class RemotePlatform:
         request = pb.GetMetricsRequest(
             connection_id=self._connection_id, platform_job_id=platform_job_id, cursor=cursor
         )
-        response = await self._call(
+        response = await self._caller.ask(
             lambda stub: stub.GetMetrics, request, capability="get_metrics", priority=Priority.POLL
         )
         now = datetime.now(UTC)
@@ -146,7 +148,7 @@ class RemotePlatform:
     async def artifacts(self, platform_job_id: str) -> list[Artifact]:
         """List the files of a job."""
         request = pb.ListArtifactsRequest(connection_id=self._connection_id, platform_job_id=platform_job_id)
-        response = await self._call(lambda stub: stub.ListArtifacts, request)
+        response = await self._caller.ask(lambda stub: stub.ListArtifacts, request)
         return [artifact_from_proto(artifact) for artifact in response.artifacts]
 
     def fetch(self, platform_job_id: str, artifact: Artifact, offset: int) -> AsyncGenerator[Piece, None]:
@@ -160,19 +162,19 @@ class RemotePlatform:
     async def resources(self) -> list[Resource]:
         """List the machines."""
         request = pb.ListResourcesRequest(connection_id=self._connection_id)
-        response = await self._call(lambda stub: stub.ListResources, request, priority=Priority.CATALOG)
+        response = await self._caller.ask(lambda stub: stub.ListResources, request, priority=Priority.CATALOG)
         return [resource_from_proto(resource) for resource in response.resources]
 
     async def price(self, resource_id: str) -> Price:
         """Say what a machine costs."""
         request = pb.GetPricingRequest(connection_id=self._connection_id, resource_id=resource_id)
-        response = await self._call(lambda stub: stub.GetPricing, request, priority=Priority.CATALOG)
+        response = await self._caller.ask(lambda stub: stub.GetPricing, request, priority=Priority.CATALOG)
         return price_from_proto(response.price, received_at=datetime.now(UTC))
 
     async def search_models(self, query: str, limit: int) -> list[Model]:
         """Search the model registry."""
         request = pb.SearchModelsRequest(connection_id=self._connection_id, query=query, limit=limit)
-        response = await self._call(
+        response = await self._caller.ask(
             lambda stub: stub.SearchModels, request, capability="search_models", priority=Priority.CATALOG
         )
         return [_model(model) for model in response.models]
@@ -180,28 +182,10 @@ class RemotePlatform:
     async def model(self, model_id: str) -> Model:
         """Get the details of one model."""
         request = pb.GetModelMetadataRequest(connection_id=self._connection_id, model_id=model_id)
-        response = await self._call(
+        response = await self._caller.ask(
             lambda stub: stub.GetModelMetadata, request, capability="get_model_metadata", priority=Priority.CATALOG
         )
         return _model(response.model)
-
-    async def _call(
-        self,
-        pick: Unary[Request, Response],
-        request: Request,
-        *,
-        limit: timedelta = CALL_LIMIT,
-        capability: str = "",
-        is_repeatable: bool = True,
-        priority: Priority = Priority.READ,
-    ) -> Response:
-        return await self._caller.call(
-            lambda client, left: client.call(pick, request, left),
-            limit=limit,
-            capability=capability,
-            is_repeatable=is_repeatable,
-            priority=priority,
-        )
 
     def _order(self, order: SubmitOrder, *, dry_run: bool = False) -> pb.SubmitJobRequest:
         return pb.SubmitJobRequest(

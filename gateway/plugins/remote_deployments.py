@@ -9,8 +9,7 @@ from google.protobuf import json_format
 
 from gateway.deployments.model import Deployment
 from gateway.errors import Reason, RemoteError
-from gateway.plugins.calls import CALL_LIMIT, SUBMIT_LIMIT, Caller
-from gateway.plugins.client import Request, Response, Unary
+from gateway.plugins.calls import SUBMIT_LIMIT, Caller
 from gateway.priority import Priority
 from gateway.wire.struct import json_from_struct, struct_from_json
 from peftstudio.connector.v1 import connector_service_pb2 as pb
@@ -41,8 +40,13 @@ class RemoteDeployments:
             resource_id=deployment.resource_id,
             options=struct_from_json(deployment.options),
         )
-        answer = await self._call(
-            "deploy_model", lambda stub: stub.DeployModel, request, SUBMIT_LIMIT, Priority.SUBMIT, is_repeatable=False
+        answer = await self._caller.ask(
+            lambda stub: stub.DeployModel,
+            request,
+            limit=SUBMIT_LIMIT,
+            capability="deploy_model",
+            is_repeatable=False,
+            priority=Priority.SUBMIT,
         )
         if not answer.platform_deployment_id:
             raise RemoteError("the connector gave no id for what it deployed", reason=Reason.BAD_UPSTREAM)
@@ -51,27 +55,37 @@ class RemoteDeployments:
     async def stop(self, platform_id: str) -> None:
         """Ask for a deployment's end."""
         request = pb.StopDeploymentRequest(connection_id=self._connection_id, platform_deployment_id=platform_id)
-        await self._call("stop_deployment", lambda stub: stub.StopDeployment, request, priority=Priority.CANCEL)
+        await self._caller.ask(
+            lambda stub: stub.StopDeployment, request, capability="stop_deployment", priority=Priority.CANCEL
+        )
 
     async def endpoint(self, platform_id: str) -> str:
         """Say where a deployment is reached; empty = nowhere yet."""
         request = pb.GetEndpointUrlRequest(connection_id=self._connection_id, platform_deployment_id=platform_id)
-        return (await self._call("get_endpoint_url", lambda stub: stub.GetEndpointUrl, request)).endpoint_url
+        return (
+            await self._caller.ask(lambda stub: stub.GetEndpointUrl, request, capability="get_endpoint_url")
+        ).endpoint_url
 
     async def invoke(self, platform_id: str, question: str) -> str:
         """Ask a deployed model; not sent again, as answers are paid for."""
         request = pb.InvokeEndpointRequest(
             connection_id=self._connection_id, platform_deployment_id=platform_id, input=struct_from_json(question)
         )
-        answer = await self._call(
-            "invoke_endpoint", lambda stub: stub.InvokeEndpoint, request, INVOKE_LIMIT, is_repeatable=False
+        answer = await self._caller.ask(
+            lambda stub: stub.InvokeEndpoint,
+            request,
+            limit=INVOKE_LIMIT,
+            capability="invoke_endpoint",
+            is_repeatable=False,
         )
         return _json(lambda: json_format.MessageToJson(answer.output, indent=None))
 
     async def metrics(self, platform_id: str) -> str:
         """Return what the platform measures, as JSON."""
         request = pb.GetDeploymentMetricsRequest(connection_id=self._connection_id, platform_deployment_id=platform_id)
-        answer = await self._call("get_deployment_metrics", lambda stub: stub.GetDeploymentMetrics, request)
+        answer = await self._caller.ask(
+            lambda stub: stub.GetDeploymentMetrics, request, capability="get_deployment_metrics"
+        )
         return _json(lambda: json_from_struct(answer.metrics))
 
     async def update(self, platform_id: str, changes: str) -> None:
@@ -79,26 +93,12 @@ class RemoteDeployments:
         request = pb.UpdateDeploymentRequest(
             connection_id=self._connection_id, platform_deployment_id=platform_id, changes=struct_from_json(changes)
         )
-        await self._call(
-            "update_deployment", lambda stub: stub.UpdateDeployment, request, SUBMIT_LIMIT, is_repeatable=False
-        )
-
-    async def _call(
-        self,
-        capability: str,
-        pick: Unary[Request, Response],
-        request: Request,
-        limit: timedelta = CALL_LIMIT,
-        priority: Priority = Priority.READ,
-        *,
-        is_repeatable: bool = True,
-    ) -> Response:
-        return await self._caller.call(
-            lambda client, left: client.call(pick, request, left),
-            limit=limit,
-            capability=capability,
-            is_repeatable=is_repeatable,
-            priority=priority,
+        await self._caller.ask(
+            lambda stub: stub.UpdateDeployment,
+            request,
+            capability="update_deployment",
+            limit=SUBMIT_LIMIT,
+            is_repeatable=False,
         )
 
 

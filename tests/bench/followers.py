@@ -11,7 +11,7 @@ from grpc import aio
 
 from peftstudio.gateway.v1 import jobs_service_pb2 as jobs
 from tests.bench.gateways import connect, laboratories
-from tests.bench.lines import STREAM_LOGS
+from tests.bench.lines import STREAM_LOGS, own_connection
 from tests.bench.load import raw_stream
 from tests.bench.measure import Row
 from tests.bench.peers.direct import Metadata
@@ -70,9 +70,7 @@ async def _crowd(address: str, metadata: Metadata, job: str, size: int) -> Async
     crowd = Crowd(size)
     async with AsyncExitStack() as stack:
         channels = [
-            await stack.enter_async_context(
-                aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1), ("peft.channel", number)])
-            )
+            await stack.enter_async_context(aio.insecure_channel(address, options=own_connection(number)))
             for number in range(-(-size // PER_CHANNEL))
         ]
         tasks = [

@@ -41,7 +41,7 @@ async def log_lines(rounds: int) -> list[Row]:
         metadata = (("authorization", f"Bearer {gateway.token}"),)
         channels = [
             await stack.enter_async_context(
-                aio.insecure_channel(str(gateway.endpoint["address"]), options=_own(number))
+                aio.insecure_channel(str(gateway.endpoint["address"]), options=own_connection(number))
             )
             for number in range(CHANNELS)
         ]
@@ -99,7 +99,7 @@ async def _through_nginx(stack: AsyncExitStack, lines: int, per_message: int, fo
 
 async def _rate(stack: AsyncExitStack, place: Endpoint, lines: int, followers: int) -> Rate:
     channels = [
-        await stack.enter_async_context(aio.insecure_channel(place.address, options=_own(number)))
+        await stack.enter_async_context(aio.insecure_channel(place.address, options=own_connection(number)))
         for number in range(min(CHANNELS, followers))
     ]
 
@@ -139,6 +139,6 @@ def _request(job_id: str) -> bytes:
     return jobs.StreamLogsRequest(job_id=job_id, follow=True).SerializeToString()
 
 
-def _own(number: int) -> list[tuple[str, int]]:
-    """Options that give each channel a connection of its own."""
+def own_connection(number: int) -> list[tuple[str, int]]:
+    """Give the options by which each channel has a connection of its own."""
     return [("grpc.use_local_subchannel_pool", 1), ("peft.channel", number)]
