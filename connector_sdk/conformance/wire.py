@@ -98,11 +98,15 @@ class Wire:
         self._seen.answers += 1
         return messages, None
 
-    def start(self, request: Message, *, seconds: float = CALL_SECONDS) -> Call:
-        """Start a call, for who wants to read, leave or cancel it."""
+    def start(self, request: Message, *, seconds: float = CALL_SECONDS, is_refused: bool = False) -> Call:
+        """Start a call, for who wants to read, leave or cancel it.
+
+        Where it is known to be refused, a stream is read as one answer: grpc.aio may lose a stream's initial metadata
+        when its end comes with them, and a call's it does not.
+        """
         name = method_of(request)
         make: Callable[..., Callable[..., Call]] = self.channel.unary_unary
-        if METHODS[name].server_streaming:
+        if METHODS[name].server_streaming and not is_refused:
             make = self.channel.unary_stream
         start = make(
             f"/{SERVICE}/{name}",
@@ -146,9 +150,11 @@ async def proof_of(call: Call) -> str:
 
 
 @asynccontextmanager
-async def opened(wire: Wire, request: Message, *, seconds: float = CALL_SECONDS) -> AsyncIterator[Call]:
+async def opened(
+    wire: Wire, request: Message, *, seconds: float = CALL_SECONDS, is_refused: bool = False
+) -> AsyncIterator[Call]:
     """Have a call under way for a block."""
-    call = wire.start(request, seconds=seconds)
+    call = wire.start(request, seconds=seconds, is_refused=is_refused)
     try:
         yield call
     finally:

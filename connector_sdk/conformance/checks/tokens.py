@@ -17,7 +17,6 @@ from peftstudio.connector.v1 import connector_service_pb2 as pb
 
 NOBODY = "conformance-nobody"
 UPLOAD = "UploadArtifact"
-PROOF_ATTEMPTS = 10  # grpc.aio loses the initial metadata of a stream now and then that fails at once
 
 
 @check("tokens.missing", remedy="Answer UNAUTHENTICATED to every call without `authorization`.")
@@ -75,19 +74,19 @@ async def uploads(trial: Trial) -> None:
 @check("tokens.proof", remedy="Send initial metadata x-connector-token: <connector_token> with every answer.")
 async def proof(trial: Trial) -> None:
     """Answers carry the connector's token."""
-    await _expect_proof(trial, pb.DescribeRequest())
+    await _expect_proof(trial, pb.DescribeRequest(), is_refused=False)
 
 
 @check("tokens.proof_on_errors", remedy="Send the initial metadata before anything can fail.")
 async def proof_on_errors(trial: Trial) -> None:
     """Calls that fail carry the connector's token, too."""
-    await _expect_proof(trial, pb.GetJobStatusRequest(connection_id=NOBODY, platform_job_id="x"))
+    await _expect_proof(trial, pb.GetJobStatusRequest(connection_id=NOBODY, platform_job_id="x"), is_refused=True)
 
 
 @check("tokens.proof_on_streams", remedy="Send the initial metadata of a stream before its first message.")
 async def proof_on_streams(trial: Trial) -> None:
     """Streams carry the connector's token, too."""
-    await _expect_proof(trial, pb.StreamLogsRequest(connection_id=NOBODY, platform_job_id="x"))
+    await _expect_proof(trial, pb.StreamLogsRequest(connection_id=NOBODY, platform_job_id="x"), is_refused=True)
 
 
 @check("tokens.kept", remedy="Send x-connector-token only once the caller has shown the gateway's token.")
@@ -133,9 +132,8 @@ def _expect_unauthenticated(refusal: Refusal | None, method: str) -> None:
     expect(refusal.code is grpc.StatusCode.UNAUTHENTICATED, str(refusal))
 
 
-async def _expect_proof(trial: Trial, request: Message) -> None:
-    expected, wire, found = await trial.proof(), await trial.wire(), ""
-    for _ in range(PROOF_ATTEMPTS):
-        async with opened(wire, request) as call:
-            found = found or await proof_of(call)
+async def _expect_proof(trial: Trial, request: Message, *, is_refused: bool) -> None:
+    expected, wire = await trial.proof(), await trial.wire()
+    async with opened(wire, request, is_refused=is_refused) as call:
+        found = await proof_of(call)
     expect(found == expected, "there is no x-connector-token" if not found else "x-connector-token is another")
