@@ -11,6 +11,7 @@ from typing import NoReturn
 from connector_sdk._serving import add_attach, add_serve, serve_as_told
 from connector_sdk._start import StartError
 from connector_sdk.cli.creating import add_new, create
+from connector_sdk.cli.protos import add_protos, write_protos_as_told
 from connector_sdk.serve import GRPC_ENVIRONMENT
 
 GOOD, BAD, UNUSABLE = 0, 1, 2
@@ -22,10 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from connector_sdk.cli.checking import add_check, check  # gRPC reads its environment when it is imported
 
     parser = argparse.ArgumentParser(prog="peftstudio-connector", description="Write a connector, and prove it.")
-    commands = parser.add_subparsers(required=True, metavar="new|serve|check", dest="command")
+    commands = parser.add_subparsers(required=True, metavar="new|serve|check|protos", dest="command")
     add_new(commands)
     add_attach(add_serve(commands))
     add_check(commands)
+    add_protos(commands)
     given = parser.parse_args(arguments)
     try:
         match given.command:
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 serve_as_told(parser, given)
             case "new":
                 sys.exit(create(given))
+            case "protos":
+                sys.exit(write_protos_as_told(given))
             case _:
                 sys.exit(GOOD if check(given) else BAD)
     except StartError as error:

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	pb "peftstudio/gateway/v1"
-	jobpb "peftstudio/job/v1"
+	pb "client-go/gen/peftstudio/gateway/v1"
+	jobpb "client-go/gen/peftstudio/job/v1"
 )
 
 // Fetch all files of a job: resumed where they were cut, by whatever it was, and renamed only once their sum is right.

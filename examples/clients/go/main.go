@@ -12,16 +12,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"strconv"
 	"time"
 
-	"github.com/golang/protobuf/jsonpb"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 
-	pb "peftstudio/gateway/v1"
-	jobpb "peftstudio/job/v1"
+	pb "client-go/gen/peftstudio/gateway/v1"
+	jobpb "client-go/gen/peftstudio/job/v1"
 )
 
 const (
@@ -60,7 +61,11 @@ func connect(args []string) error {
 func submit(args []string) error {
 	// The same request id gets the same job, so that a lost answer is asked for again.
 	request := &pb.SubmitJobRequest{ConnectionId: args[0], RequestId: args[1], Config: &jobpb.TrainingConfig{}}
-	if err := jsonpb.Unmarshal(os.Stdin, request.Config); err != nil {
+	config, err := io.ReadAll(os.Stdin)
+	if err == nil {
+		err = protojson.Unmarshal(config, request.Config)
+	}
+	if err != nil {
 		return fmt.Errorf("no config on stdin: %w", err)
 	}
 	return persist(func(gateway *gateway, _ func()) error {

@@ -12,8 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	pb "peftstudio/connector/v1"
-	jobpb "peftstudio/job/v1"
+	"google.golang.org/protobuf/proto"
+
+	pb "workbench-go-connector/gen/peftstudio/connector/v1"
+	jobpb "workbench-go-connector/gen/peftstudio/job/v1"
 )
 
 const chunkBytes = 256 * 1024 // the contract allows 1 MiB
@@ -34,7 +36,7 @@ func (s *service) ListArtifacts(_ context.Context, request *pb.ListArtifactsRequ
 		}
 		answer.Artifacts = append(answer.Artifacts, &jobpb.Artifact{
 			Id: one.id, Path: one.id, Kind: kind, Sha256: one.sha256, Etag: one.etag,
-			XSize: &jobpb.Artifact_Size{Size: one.size},
+			Size: proto.Int64(one.size),
 		})
 	}
 	return answer, err
@@ -56,7 +58,7 @@ func (s *service) FetchArtifact(request *pb.FetchArtifactRequest, stream pb.Conn
 		return err
 	}
 	defer opened.Close()
-	first := &pb.FetchArtifactResponse{Sha256: found.sha256, XSize: &pb.FetchArtifactResponse_Size{Size: found.size}}
+	first := &pb.FetchArtifactResponse{Sha256: found.sha256, Size: proto.Int64(found.size)}
 	if err := stream.Send(first); err != nil {
 		return err
 	}
@@ -93,8 +95,7 @@ func (s *service) artifact(request *pb.FetchArtifactRequest) (*file, error) {
 }
 
 func chunk(offset int64, data []byte) *jobpb.Chunk {
-	sum := &jobpb.Chunk_Crc32C{Crc32C: crc32.Checksum(data, castagnoli)}
-	return &jobpb.Chunk{Offset: offset, Data: data, XCrc32C: sum}
+	return &jobpb.Chunk{Offset: offset, Data: data, Crc32C: proto.Uint32(crc32.Checksum(data, castagnoli))}
 }
 
 func (s *service) UploadArtifact(stream pb.ConnectorService_UploadArtifactServer) error {

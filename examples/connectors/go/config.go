@@ -30,10 +30,10 @@ var boundsOf = map[string]bounds{
 }
 
 // Every field of a TrainingConfig in JSON that cannot be used, with what is wrong with it; one left out is no mistake.
-func impossible(config string) map[string]string {
+func impossible(config []byte) map[string]string {
 	var given map[string]any
 	wrong := map[string]string{}
-	if err := json.Unmarshal([]byte(config), &given); err != nil {
+	if err := json.Unmarshal(config, &given); err != nil {
 		wrong["config"] = "cannot be read"
 	}
 	for _, field := range []string{"base_model", "dataset_path"} {

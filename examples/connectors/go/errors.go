@@ -8,12 +8,12 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 
-	"github.com/golang/protobuf/proto"
-	"github.com/golang/protobuf/ptypes/duration"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 var codeOf = map[string]codes.Code{
@@ -33,16 +33,23 @@ var codeOf = map[string]codes.Code{
 // A call that fails for a reason of docs/errors.md.
 type connectorError struct {
 	reason, message string
-	details         []proto.Message
+	details         []detail
+}
+
+// A message of google/rpc/error_details.proto.
+type detail interface {
+	Reset()
+	String() string
+	ProtoMessage()
 }
 
 func (e *connectorError) Error() string { return e.message }
 
-func failure(reason, message string, details ...proto.Message) error {
+func failure(reason, message string, details ...detail) error {
 	return failureOf(reason, message, details...)
 }
 
-func failureOf(reason, message string, details ...proto.Message) *connectorError {
+func failureOf(reason, message string, details ...detail) *connectorError {
 	return &connectorError{reason, message, details}
 }
 
@@ -61,7 +68,7 @@ func notFound(kind, given string) error {
 }
 
 func ending() error {
-	details := &errdetails.RetryInfo{RetryDelay: &duration.Duration{Seconds: 1}}
+	details := &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)}
 	return failure("CONNECTOR_DOWN", "the connector is ending; another takes its place", details)
 }
 
@@ -85,7 +92,7 @@ func asStatus(err error, method string) error {
 	if !errors.As(err, &known) {
 		switch told, isStatus := status.FromError(err); {
 		case isStatus && told.Code() == codes.Unimplemented: // what the generated code says of a method that is not there
-			known = failureOf("UNSUPPORTED", "the workbench does not offer "+capability(method))
+			known = failureOf("UNSUPPORTED", "this connector does not offer "+capability(method))
 		case isStatus:
 			return err
 		case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded): // the caller went away
@@ -95,10 +102,12 @@ func asStatus(err error, method string) error {
 			known = failureOf("CONNECTOR_BUG", "the connector has a bug; its log has the details")
 		}
 	}
-	details := append([]proto.Message{&errdetails.ErrorInfo{Reason: known.reason, Domain: "peftstudio"}}, known.details...)
-	made, err := status.New(codeOf[known.reason], known.message).WithDetails(details...)
-	if err != nil {
-		return err
+	made := status.New(codeOf[known.reason], known.message)
+	details := append([]detail{&errdetails.ErrorInfo{Reason: known.reason, Domain: "peftstudio"}}, known.details...)
+	for _, one := range details {
+		if made, err = made.WithDetails(one); err != nil {
+			return err
+		}
 	}
 	return made.Err()
 }

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
-	pb "peftstudio/connector/v1"
+	pb "workbench-go-connector/gen/peftstudio/connector/v1"
 )
 
 const (

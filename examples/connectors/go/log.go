@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang/protobuf/ptypes"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
-	pb "peftstudio/connector/v1"
-	jobpb "peftstudio/job/v1"
+	pb "workbench-go-connector/gen/peftstudio/connector/v1"
+	jobpb "workbench-go-connector/gen/peftstudio/job/v1"
 )
 
 const (
@@ -82,7 +82,7 @@ func (r *logReader) take() *jobpb.LogLine {
 	}
 	r.head, r.size = nil, 0
 	return &jobpb.LogLine{
-		Text: text, Truncated: truncated, Attempt: 1, Stream: jobpb.LogStream_LOG_STREAM_STDOUT, Time: ptypes.TimestampNow(),
+		Text: text, Truncated: truncated, Attempt: 1, Stream: jobpb.LogStream_LOG_STREAM_STDOUT, Time: timestamppb.Now(),
 	}
 }
 

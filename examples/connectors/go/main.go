@@ -68,9 +68,9 @@ func serve(boot bootstrap, programs string, stdin io.Reader) {
 		<-terminate
 		front.end(termGrace)
 	}()
-	started, boot_id := identity()
+	started, bootID := identity()
 	shake(map[string]any{
-		"sdk": sdk, "protocol": protocol, "protocols": []int{protocol}, "pid": os.Getpid(), "start_time": started, "boot_id": boot_id,
+		"sdk": sdk, "protocol": protocol, "protocols": []int{protocol}, "pid": os.Getpid(), "start_time": started, "boot_id": bootID,
 		"address": "unix:" + boot.Socket, "health_address": "unix:" + boot.Socket + ".health",
 	})
 	<-front.ended

@@ -10,12 +10,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/golang/protobuf/jsonpb"
-	"github.com/golang/protobuf/ptypes/duration"
-	structpb "github.com/golang/protobuf/ptypes/struct"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
-	pb "peftstudio/connector/v1"
-	jobpb "peftstudio/job/v1"
+	pb "workbench-go-connector/gen/peftstudio/connector/v1"
+	jobpb "workbench-go-connector/gen/peftstudio/job/v1"
 )
 
 const (
@@ -23,6 +23,7 @@ const (
 	sdk       = "workbench-go/0.1.0" // it has none, and serves itself
 	keyLength = 8                    // shorter ones are guessed
 	pageSize  = 1000
+	pollEvery = 200 * time.Millisecond
 )
 
 const credentialsSchema = `{
@@ -71,8 +72,8 @@ func (s *service) drain() {
 
 func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeResponse, error) {
 	return &pb.DescribeResponse{
-		Name:              "workbench",
-		DisplayName:       "Workbench (Go)",
+		Name:              "workbench-go",
+		DisplayName:       "workbench-go",
 		Description:       "Runs programs of this machine as jobs.",
 		Version:           "0.1.0",
 		Sdk:               sdk,
@@ -82,7 +83,7 @@ func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeRe
 		OptionsSchema:     mustStruct(optionsSchema),
 		LogSource:         pb.LogSource_LOG_SOURCE_CURSOR,
 		SubmitSafety:      pb.SubmitSafety_SUBMIT_SAFETY_KEYED,
-		MinPollInterval:   &duration.Duration{Nanos: 200_000_000},
+		MinPollInterval:   durationpb.New(pollEvery),
 	}, nil
 }
 
@@ -122,7 +123,7 @@ func (s *service) SubmitJob(_ context.Context, request *pb.SubmitJobRequest) (*p
 	if request.Config == nil {
 		request.Config = &jobpb.TrainingConfig{}
 	}
-	config, err := (&jsonpb.Marshaler{OrigName: true, Indent: "  "}).MarshalToString(request.Config)
+	config, err := protojson.MarshalOptions{UseProtoNames: true, Indent: "  "}.Marshal(request.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (s *service) SubmitJob(_ context.Context, request *pb.SubmitJobRequest) (*p
 	if err != nil || request.DryRun {
 		return &pb.SubmitJobResponse{}, err
 	}
-	err = opened.submit(request.SubmissionToken, program, args, []byte(config), request.Config.GetDatasetPath())
+	err = opened.submit(request.SubmissionToken, program, args, config, request.Config.GetDatasetPath())
 	return &pb.SubmitJobResponse{PlatformJobId: request.SubmissionToken}, err
 }
 
@@ -276,7 +277,7 @@ func (s *service) GetPricing(_ context.Context, request *pb.GetPricingRequest) (
 }
 
 func (s *service) Shutdown(_ context.Context, request *pb.ShutdownRequest) (*pb.ShutdownResponse, error) {
-	s.shutdown(time.Duration(request.Grace.GetSeconds())*time.Second + time.Duration(request.Grace.GetNanos()))
+	s.shutdown(request.Grace.AsDuration())
 	return &pb.ShutdownResponse{}, nil
 }
 
@@ -301,10 +302,8 @@ func (s *service) job(request interface {
 
 func observe(found *job) *jobpb.JobObservation {
 	word, exitCode := found.look()
-	seen := &jobpb.JobObservation{RawState: word, Attempt: 1, ResourceState: jobpb.ResourceState_RESOURCE_STATE_RELEASED}
-	if exitCode != nil {
-		seen.XExitCode = &jobpb.JobObservation_ExitCode{ExitCode: *exitCode}
-	}
+	released := jobpb.ResourceState_RESOURCE_STATE_RELEASED
+	seen := &jobpb.JobObservation{RawState: word, Attempt: 1, ResourceState: released, ExitCode: exitCode}
 	switch word {
 	case "waiting":
 		seen.State, seen.ResourceState = jobpb.JobState_JOB_STATE_QUEUED, jobpb.ResourceState_RESOURCE_STATE_NONE
@@ -339,7 +338,7 @@ func memoryGB() float64 {
 
 func mustStruct(text string) *structpb.Struct {
 	made := &structpb.Struct{}
-	if err := jsonpb.UnmarshalString(text, made); err != nil {
+	if err := protojson.Unmarshal([]byte(text), made); err != nil {
 		panic(err) // the text is a constant
 	}
 	return made

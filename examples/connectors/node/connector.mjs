@@ -13,7 +13,7 @@ import { SDK, Service } from './service.mjs';
 
 const PROTOCOL = 1;
 const NAME = 'peftstudio.connector.v1.ConnectorService';
-const PROTOS = fileURLToPath(new URL('../../../protos', import.meta.url));
+const PROTOS = fileURLToPath(new URL('protos', import.meta.url));
 const HANDSHAKE = 3; // the descriptor
 const CONFIGURATION = 78; // exit code: do not start this again before something changes
 const TERM_GRACE_MS = 5000;
@@ -120,7 +120,7 @@ function digest(text) {
 function unsupported(name) {
   const capability = name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
   return () => {
-    throw new ConnectorError('UNSUPPORTED', `the workbench does not offer ${capability}`);
+    throw new ConnectorError('UNSUPPORTED', `this connector does not offer ${capability}`);
   };
 }
 

@@ -39,8 +39,8 @@ export class Service {
 
   Describe() {
     return {
-      name: 'workbench',
-      display_name: 'Workbench (Node)',
+      name: 'workbench-node',
+      display_name: 'workbench-node',
       description: 'Runs programs of this machine as jobs.',
       version: '0.1.0',
       sdk: SDK,

@@ -1,0 +1,3 @@
+module workbench-go-connector
+
+go 1.19
