@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -66,14 +68,28 @@ def _attach(bootstrap: Path) -> None:
     except OSError as error:
         sys.stderr.write(f'{bootstrap} cannot be read ({error.strerror}): the gateway writes it for "attach": true.\n')
         sys.exit(ExitCode.CONFIGURATION)
-    # Nobody waits for the handshake; whatever is opened next must not be taken for its pipe.
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    if nothing != HANDSHAKE:
-        os.dup2(nothing, HANDSHAKE, inheritable=False)
-        os.close(nothing)
+    _tell_of_the_handshake()
     reader, writer = os.pipe()
     os.write(writer, line)
     os.dup2(reader, STDIN)
     os.close(reader)
     # Ctrl-C drains, as an end by a supervisor does.
     signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _tell_of_the_handshake() -> None:
+    """Read in the gateway's place what is written to descriptor 3, and say in the terminal that it serves."""
+    reader, writer = os.pipe()
+    if reader == HANDSHAKE:
+        reader = os.dup(reader)
+    if writer != HANDSHAKE:
+        os.dup2(writer, HANDSHAKE, inheritable=False)
+        os.close(writer)
+
+    def tell() -> None:
+        with os.fdopen(reader, encoding="utf-8") as pipe:
+            address = json.loads(pipe.readline() or "{}").get("address")
+        if address:
+            sys.stderr.write(f"serves the gateway at {address}; Ctrl-C ends it\n")
+
+    threading.Thread(target=tell, daemon=True).start()

@@ -14,6 +14,7 @@ PROTOCOLS = (1,)
 """Every version of the protocol that this SDK speaks, the newest last."""
 STDIN = 0
 BOOTSTRAP_SECONDS = 10.0  # the gateway writes the line at once
+BY_HAND = "To run one by hand: peftstudio-connector serve FILE --bootstrap FILE (docs/operations.md, under a debugger)."
 LONGEST_BOOTSTRAP_BYTES = 64 * 1024
 LONGEST_SOCKET_BYTES = 100  # the kernel takes 107
 HEALTH_SUFFIX = ".health"
@@ -101,11 +102,11 @@ def read_bootstrap() -> tuple[Bootstrap, int]:
 def _line_from_stdin() -> bytes:
     data = b""
     if os.isatty(STDIN):
-        raise StartError("A connector is started by the gateway, not by hand: see `peftstudio connectors --help`.")
+        raise StartError(f"A connector is started by the gateway. {BY_HAND}")
     while not data.endswith(b"\n") and len(data) < LONGEST_BOOTSTRAP_BYTES:
         readable, _, _ = select.select([STDIN], [], [], BOOTSTRAP_SECONDS)
         piece = os.read(STDIN, LONGEST_BOOTSTRAP_BYTES) if readable else b""
         if not piece:
-            raise StartError("No bootstrap line came on stdin: a connector is started by the gateway, not by hand.")
+            raise StartError(f"No bootstrap line came on stdin: a connector is started by the gateway. {BY_HAND}")
         data += piece
     return data

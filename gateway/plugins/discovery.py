@@ -2,8 +2,8 @@
 
 In this order, and the first of an id wins: the connectors that come with the gateway, each folder that its owner names,
 `<data dir>/connectors`, and installed packages with an entry point in the group `peftstudio.connectors`. A folder has
-connectors as subfolders with a `connector.toml` and as files `*_connector.py`. What is broken is found too, with its
-problem, and harms no other.
+connectors as subfolders with a `connector.toml` and as files `*_connector.py`; where it has a `connector.toml` itself,
+such files are a part of that connector. What is broken is found too, with its problem, and harms no other.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def built_in_roots() -> tuple[Path, ...]:
 
 
 def _in_root(root: Path) -> Iterator[ConnectorSpec]:
-    if (root / FILE_NAME).is_file():
+    if is_connector := (root / FILE_NAME).is_file():
         yield _manifest_or_problem(root / FILE_NAME)
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if (path / FILE_NAME).is_file():
             yield _manifest_or_problem(path / FILE_NAME)
-        elif path.name.endswith(SUFFIX) and path.is_file():
+        elif path.name.endswith(SUFFIX) and path.is_file() and not is_connector:
             yield read_bare_file(path)
 
 

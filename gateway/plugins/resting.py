@@ -12,7 +12,7 @@ from gateway.plugins.exits import PERMANENT, Ending
 from gateway.plugins.model import ConnectorState, ExitClass
 from gateway.plugins.turn import Turn
 
-WAITS_FOR_AUTHOR = "waits for the process, which somebody else starts"
+WAITS_FOR_AUTHOR = "waits for a process that you start with its bootstrap.json, in instances/ID of the data folder"
 
 
 def rest(turn: Turn) -> None:

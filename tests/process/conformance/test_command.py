@@ -134,7 +134,9 @@ async def test_a_connector_in_the_foreground_serves_the_gateway_that_wrote_its_b
     }
     (tmp_path / "bootstrap.json").write_text(json.dumps(bootstrap))
     command = (*PROGRAM, "serve", "--bootstrap", str(tmp_path / "bootstrap.json"), LAB)
-    served = await asyncio.create_subprocess_exec(*command, env=dict(ENVIRONMENT), stdin=asyncio.subprocess.DEVNULL)
+    served = await asyncio.create_subprocess_exec(
+        *command, env=dict(ENVIRONMENT), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
     try:
         interceptors = token_interceptors("g" * 43)
         address = f"unix:{tmp_path / 's'}"
@@ -143,6 +145,10 @@ async def test_a_connector_in_the_foreground_serves_the_gateway_that_wrote_its_b
                 pb.DescribeRequest(), timeout=WAIT_SECONDS, wait_for_ready=True
             )
             assert (await call).name == "lab"
+        assert served.stderr is not None
+        async with asyncio.timeout(WAIT_SECONDS):
+            while f"serves the gateway at {address}; Ctrl-C ends it" not in (await served.stderr.readline()).decode():
+                assert not served.stderr.at_eof()
         os.kill(served.pid, signal.SIGINT)
         async with asyncio.timeout(WAIT_SECONDS):
             assert await served.wait() == 0

@@ -45,6 +45,14 @@ def test_a_folder_with_a_manifest_is_a_connector(tmp_path: Path) -> None:
     assert by_id(find(tmp_path))["one"].command == (sys.executable,)
 
 
+def test_files_beside_a_manifest_are_of_its_connector(tmp_path: Path) -> None:
+    manifest(tmp_path, "project", 'id = "acme"\ncommand = ["{python}", "{dir}/my_platform_connector.py"]')
+    (tmp_path / "project" / "my_platform_connector.py").write_text(CONNECTOR)
+    found = find(tmp_path / "project")
+    assert [spec.origin for spec in found.specs] == [str(tmp_path / "project")]
+    assert found.warnings == ()
+
+
 def test_a_python_file_is_a_connector_and_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "my_platform_connector.py"
     path.write_text(CONNECTOR)
