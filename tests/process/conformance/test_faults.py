@@ -78,6 +78,12 @@ async def test_a_fault_of_errors_is_caught_in_those_that_came(fault: str) -> Non
     assert set(ids(report, Outcome.FAILED)) == {SEEN_IN_ERRORS[fault]}, ids(report, *Outcome)
 
 
+@pytest.mark.parametrize(("faults", "seen"), [(["keeps-files"], {"cancellation.frees"}), ([], set())])
+async def test_what_is_kept_for_each_stream_is_told_of(faults: list[str], seen: set[str]) -> None:
+    report = await check(conforming(*faults, only=["cancellation.frees"]))
+    assert set(ids(report, Outcome.ADVISED)) == seen, ids(report, *Outcome)
+
+
 async def test_a_connector_that_dies_is_replaced_for_the_next_checks() -> None:
     report = await check(conforming("crashes-on-emoji", only=["values.unicode", "values.empty"]))
     assert "ended with code 1" in ids(report, Outcome.FAILED)["values.unicode"]

@@ -197,6 +197,8 @@ class Servicer(pb_grpc.ConnectorServiceServicer):
         await self.greet(context, request.connection_id, request.platform_job_id)
         if not (request.cursor or "0").isdigit():
             await fail(context, grpc.StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", "The cursor is not known.")
+        if "keeps-files" in FAULTS:
+            os.open(os.devnull, os.O_RDONLY)
         position, lines = int(request.cursor or 0), self.platform.lines(request.platform_job_id)
         if "resumes-late" in FAULTS and position:
             position += 1
