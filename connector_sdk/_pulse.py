@@ -13,7 +13,7 @@ from connector_sdk._stacks import where
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 0.25  # between two pings
+BEAT_SECONDS = 0.5  # between two pings: each wakes an idle process twice
 NOTICED_SECONDS = 1.0  # a loop that is silent for longer is worth a line in the log
 BLOCKED_SECONDS = 2.0  # the protocol's limit: a loop that is silent for longer does not serve
 OVERSLEPT_SECONDS = 1.0  # a thread that wakes so late has not been able to look

@@ -6,7 +6,6 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 DEFAULT_PORT = 7717
@@ -14,6 +13,8 @@ DEFAULT_PORT = 7717
 
 def default_data_dir() -> Path:
     """Return the folder that the gateway, the command line and the Python client agree on without being told."""
+    import platformdirs  # not where the folder is told
+
     return Path(platformdirs.user_data_dir("peftstudio-connect", appauthor=False))
 
 

@@ -1,57 +1,71 @@
-"""The command `peftstudio`. Modules that need gRPC are imported by the commands that use it: `--help` stays fast."""
+"""The command `peftstudio`.
+
+Only what a command line names is imported, and gRPC by the commands that use it: `--help` stays fast, and a gateway
+has nothing in memory that it never uses.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection
+from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
-from gateway.cli import (
-    artifacts,
-    backup,
-    connections,
-    connectors,
-    datasets,
-    deployments,
-    job_list,
-    job_logs,
-    job_metrics,
-    job_orphans,
-    job_submit,
-    job_verbs,
-    models,
-    prices,
-    resources,
-    serve,
-)
 from gateway.cli.exit_codes import epilog_text
 from gateway.cli.running import Target
 
+HELP = ("-h", "--help")
+JOBS = "jobs"
+JOB_COMMANDS = ("job_submit", "job_list", "job_verbs", "job_logs", "job_metrics", "job_orphans")
+"""Modules of the commands behind `jobs`."""
+COMMANDS = MappingProxyType(
+    {
+        "serve": "serve",
+        JOBS: JOBS,
+        "connections": "connections",
+        "connectors": "connectors",
+        "artifacts": "artifacts",
+        "datasets": "datasets",
+        "models": "models",
+        "deployments": "deployments",
+        "backup": "backup",
+        "restore": "backup",
+        "resources": "resources",
+        "prices": "prices",
+    }
+)
+"""The module of each command, in the order in which `--help` has them."""
 
-def assemble() -> typer.Typer:
-    """Put the commands together."""
+
+def assemble(words: Collection[str] = ()) -> typer.Typer:
+    """Put together the commands that are among the words of a command line; all where none is."""
     app = typer.Typer(
         help="Run LoRA/PEFT fine-tuning jobs on any platform through one gateway.",
         epilog=epilog_text(),
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": list(HELP)},
     )
     app.callback()(target)
-    serve.add_to(app)
-    jobs = typer.Typer(help="Submit, follow and end training jobs.", no_args_is_help=True)
-    for part in (job_submit, job_list, job_verbs, job_logs, job_metrics, job_orphans):
-        part.add_to(jobs)
-
-    app.add_typer(jobs, name="jobs")
-    for group in (connections, connectors, artifacts, datasets, models, deployments):
-        group.add_to(app)
-
-    backup.add_to(app)
-    resources.add_to(app)
-    prices.add_to(app)
+    named = COMMANDS.keys() & words or COMMANDS.keys()
+    for module in dict.fromkeys(module for command, module in COMMANDS.items() if command in named):
+        if module == JOBS:
+            _add_jobs_to(app)
+        else:
+            import_module(f"gateway.cli.{module}").add_to(app)
     return app
+
+
+def _add_jobs_to(app: typer.Typer) -> None:
+    jobs = typer.Typer(help="Submit, follow and end training jobs.", no_args_is_help=True)
+    for module in JOB_COMMANDS:
+        import_module(f"gateway.cli.{module}").add_to(jobs)
+    app.add_typer(jobs, name=JOBS)
 
 
 def target(
@@ -75,4 +89,5 @@ def target(
 
 def main() -> None:
     """Run the command line."""
-    assemble()()
+    # Behind a wish for help, a word is no command: `--help jobs` lists all of them.
+    assemble([*takewhile(lambda word: word not in HELP, sys.argv[1:])])()

@@ -11,6 +11,7 @@ import typer
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.options import examples
 from gateway.cli.running import fail
+from gateway.cli.slender import without
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -88,7 +89,9 @@ def serve(
     # Both have to stand before grpc is imported: the C core repeats in its own words what we say, and forks badly.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    from gateway.app import run
+    # structlog would import it for tracebacks that the gateway's log does not have.
+    with without("rich"):
+        from gateway.app import run
     from gateway.config import Settings, default_data_dir
     from gateway.errors import GatewayError
 

@@ -14,11 +14,12 @@ import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, Reason
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_VARIABLE = "PEFTSTUDIO_KEY"
 KEY_BYTES = 32
@@ -36,7 +37,7 @@ class Vault:
     """Seal credentials, and open them again."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._key = key
 
     @classmethod
     def load(cls, data_dir: Path, environ: Mapping[str, str]) -> Vault:
@@ -56,7 +57,7 @@ class Vault:
         """Encrypt credentials so that they open for this connection alone."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         plain = json.dumps(dict(values), separators=(",", ":")).encode()
-        return _VERSION + nonce + self._cipher.encrypt(nonce, plain, connection_id.encode())
+        return _VERSION + nonce + self._cipher().encrypt(nonce, plain, connection_id.encode())
 
     def open(self, connection_id: str, sealed: bytes) -> dict[str, str]:
         """Decrypt credentials.
@@ -64,17 +65,25 @@ class Vault:
         Raises:
             KeyUnusable: They were sealed with another key or for another connection, or are damaged.
         """
+        from cryptography.exceptions import InvalidTag
+
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
             if sealed[:1] != _VERSION or len(nonce) != _NONCE_BYTES:
                 raise InvalidTag
-            values = json.loads(self._cipher.decrypt(nonce, body, connection_id.encode()))
+            values = json.loads(self._cipher().decrypt(nonce, body, connection_id.encode()))
         except InvalidTag as error:
             raise KeyUnusable(
                 f"the credentials of connection {connection_id!r} cannot be decrypted with this key; start the gateway"
                 " with the key that they were stored with, or rotate them"
             ) from error
         return {str(name): str(value) for name, value in values.items()}
+
+    def _cipher(self) -> AESGCM:
+        # 7 MB, which a gateway needs that seals or opens something.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
 
 
 def _make(path: Path) -> None:

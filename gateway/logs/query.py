@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import re2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.errors import InvalidRequest, Violation
@@ -125,7 +124,9 @@ def _check_sizes(wish: LogFilter) -> None:
 
 
 def _search(pattern: str) -> Wanted:
-    # RE2 needs time linear in the text, whatever the pattern: one client cannot stall the others.
+    # RE2 needs time linear in the text, whatever the pattern: one client cannot stall the others. Few ever ask for it.
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MAX_PATTERN_MEMORY

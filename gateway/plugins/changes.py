@@ -7,22 +7,25 @@ of the system does. A change counts when nothing has changed any more for one pa
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-PAUSE_SECONDS = 0.5
-"""Between two looks."""
-LONG_PAUSE_SECONDS = 0.9
-"""The same where nothing has changed for a while: whoever edits is still served within a second and a half."""
-QUIET_SECONDS = 120.0
-"""How long nothing must have changed for that."""
+PAUSE_SECONDS = 0.9
+"""Between two looks: whoever edits is served within a second and a half, with the shorter pause behind a change."""
+SHORT_PAUSE_SECONDS = 0.5
+"""The same while something has changed of late."""
+LATELY_SECONDS = 120.0
+"""How long that is: who edits one file soon edits the next."""
 PAUSE_FACTOR = 50
-"""The same as a multiple of what a look takes, so that many files are looked at less often."""
+"""The pause as a multiple of what a look takes, so that many files are looked at less often."""
 
 _Mark = tuple[int, int, int]
+_Files = frozenset[Path]
 
 
 class Changes:
@@ -31,25 +34,51 @@ class Changes:
     def __init__(self, places: Sequence[Path]) -> None:
         self._places = places
         self._seen = _look(places)
+        self._pending: _Files = frozenset()
+        self._has_come = asyncio.Event()
 
-    async def __aiter__(self) -> AsyncIterator[frozenset[Path]]:
+    async def __aiter__(self) -> AsyncIterator[_Files]:
         """Yield the files that came, went or changed, when they have come to rest."""
-        changed: frozenset[Path] = frozenset()
-        took, last_change = 0.0, time.monotonic()
-        while True:
-            is_quiet = time.monotonic() - last_change > QUIET_SECONDS
-            await asyncio.sleep(max(LONG_PAUSE_SECONDS if is_quiet else PAUSE_SECONDS, took * PAUSE_FACTOR))
-            begun = time.monotonic()
-            now = await asyncio.to_thread(_look, self._places)
-            took = time.monotonic() - begun
-            fresh = frozenset(Path(path) for path, _ in self._seen.items() ^ now.items())
-            self._seen = now
-            if fresh:
-                last_change = begun
-            if changed and not fresh:
+        loop, is_over = asyncio.get_running_loop(), threading.Event()
+
+        def tell(changed: _Files) -> None:
+            # Without a loop there is nobody to tell.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._take, changed)
+
+        # A thread of its own: a look may wait for a slow disk, and the loop is woken by changes alone.
+        threading.Thread(target=self._watch, args=(tell, is_over), name="changes", daemon=True).start()
+        try:
+            while await self._has_come.wait():
+                changed, self._pending = self._pending, frozenset()
+                self._has_come.clear()
                 yield changed
-                changed = fresh
+        finally:
+            is_over.set()
+
+    def _take(self, changed: _Files) -> None:
+        self._pending |= changed
+        self._has_come.set()
+
+    def _watch(self, tell: Callable[[_Files], None], is_over: threading.Event) -> None:
+        changed: _Files = frozenset()
+        pause, last_change = PAUSE_SECONDS, -math.inf
+        while not is_over.wait(pause):
+            begun = time.monotonic()
+            fresh = self._fresh()
+            took = time.monotonic() - begun
+            if changed and not fresh:
+                tell(changed)
+                changed = frozenset()
             changed |= fresh
+            last_change = begun if fresh else last_change
+            is_lively = begun - last_change < LATELY_SECONDS
+            pause = max(SHORT_PAUSE_SECONDS if is_lively else PAUSE_SECONDS, took * PAUSE_FACTOR)
+
+    def _fresh(self) -> _Files:
+        """Look, and return what is not as it was seen the last time."""
+        before, self._seen = self._seen, _look(self._places)
+        return frozenset(Path(path) for path, _ in before.items() ^ self._seen.items())
 
 
 def _look(places: Sequence[Path]) -> dict[str, _Mark]:

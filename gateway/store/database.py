@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import structlog
 from sqlalchemy import Table, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull
 from gateway.store import migrate
 from gateway.store.dialect import Dialect, Upsert, first_line
+from gateway.store.engine import AsyncConnection
 
 BEAT_SECONDS = 5.0
 """How long a gateway with nothing to write may not know that its ledger is gone, or is another gateway's."""

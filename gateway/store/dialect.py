@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import GatewayError
+from gateway.store.engine import AsyncConnection, AsyncEngine
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Executable, Row, Select, bindparam, func, insert, select, union, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.jobs.model import TERMINAL, Job, JobEvent, JobFilter, JobState, Metric
 from gateway.store import job_queries, job_rows
 from gateway.store.database import Database
+from gateway.store.engine import AsyncConnection
 from gateway.store.schema import job_events, job_labels, jobs, ledger_identity, metrics
 
 IDENTITY_BYTES = 4

@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import AdaptedConnection, Table, delete, event, insert
+from sqlalchemy import AdaptedConnection, Table, create_engine, delete, event, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull, WrongState
 from gateway.store.dialect import Upsert, first_line
+from gateway.store.engine import AsyncConnection, AsyncEngine
 from gateway.store.ledger_url import LedgerUrl
 from gateway.store.schema import ledger_owner
 
@@ -65,6 +65,10 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "4",
 }
 
+_DRIVER = "postgresql+asyncpg://"
+_CREATOR = "async_creator_fn"
+"""What SQLAlchemy calls the function by which its adapter of asyncpg connects."""
+
 _TIMER = "timer"
 
 _DISK_FULL, _READ_ONLY = "53100", "25006"
@@ -89,21 +93,20 @@ class PostgreSQL:
         """The name of this run of the gateway in the ledger; empty until it is there."""
         self._holder = 0
         """Process of the server that has the lock, or had it last."""
-        self.reading = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=self._connect,
-            isolation_level="REPEATABLE READ",
-            pool_size=READERS,
-            max_overflow=MORE_READERS,
-            pool_timeout=POOL_SECONDS,
+        self.reading = AsyncEngine(
+            create_engine(
+                _DRIVER,
+                connect_args={_CREATOR: self._connect},
+                isolation_level="REPEATABLE READ",
+                pool_size=READERS,
+                max_overflow=MORE_READERS,
+                pool_timeout=POOL_SECONDS,
+            )
         )
-        self.writing = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=self._connect_as_holder,
-            pool_size=1,
-            max_overflow=0,
+        self.writing = AsyncEngine(
+            create_engine(_DRIVER, connect_args={_CREATOR: self._connect_as_holder}, pool_size=1, max_overflow=0)
         )
-        self.migrating = create_async_engine("postgresql+asyncpg://", async_creator=self._connect, poolclass=NullPool)
+        self.migrating = AsyncEngine(create_engine(_DRIVER, connect_args={_CREATOR: self._connect}, poolclass=NullPool))
         for engine in (self.reading, self.writing):
             event.listen(engine.sync_engine, "checkout", _check_out)
             event.listen(engine.sync_engine, "checkin", _check_in)

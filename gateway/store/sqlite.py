@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import Table, event, text
+from sqlalchemy import Table, create_engine, event, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from gateway.errors import GatewayError, LedgerUnavailable, StorageFull
 from gateway.store.dialect import Upsert, first_line
+from gateway.store.engine import AsyncConnection, AsyncEngine
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another process that holds SQLite's lock, e.g. a backup."""
@@ -35,9 +35,9 @@ class SQLite:
         self.path = path
         self.where = f"the ledger {path}"
         url, settings = f"sqlite+aiosqlite:///{path}", {"timeout": BUSY_SECONDS}
-        self.reading = self.migrating = create_async_engine(url, connect_args=settings)
+        self.reading = self.migrating = AsyncEngine(create_engine(url, connect_args=settings))
         # Of its own, so that no number of readers makes a write wait for a connection.
-        self.writing = create_async_engine(url, connect_args=settings, pool_size=1, max_overflow=0)
+        self.writing = AsyncEngine(create_engine(url, connect_args=settings, pool_size=1, max_overflow=0))
         for engine in (self.reading, self.writing):
             event.listen(engine.sync_engine, "connect", _configure)
 

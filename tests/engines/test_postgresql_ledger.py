@@ -8,8 +8,9 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull, WrongState
 from gateway.store import postgresql as postgresql_module
@@ -40,6 +41,14 @@ async def opened(server: PostgreSQLServer, name: str) -> AsyncIterator[tuple[Dat
         yield database, dialect
     finally:
         await database.close()
+
+
+def _detached(connection: Connection) -> asyncpg.Connection:
+    """Take a connection out of its pool, which then knows nothing of it any more, while the server does."""
+    proxied = connection.connection
+    driver = proxied.driver_connection
+    proxied.detach()
+    return driver
 
 
 async def write(database: Database, *connectors: str) -> None:
@@ -78,17 +87,11 @@ async def test_connections_that_are_cut_are_made_again_and_the_ledger_is_held_by
 async def test_an_own_session_that_the_server_still_believes_in_is_ended(
     own_server: PostgreSQLServer, name: str
 ) -> None:
-    async with opened(own_server, name) as (database, dialect):
-        lost = await dialect.writing.connect()
-        raw = await lost.get_raw_connection()
-        # The pool knows nothing of it any more, and the server does.
-        driver = raw.driver_connection
-        raw.detach()
+    async with opened(own_server, name) as (database, dialect), dialect.writing.connect() as lost:
+        driver = await lost.run_sync(_detached)
         await write(database, "a")
         assert own_server.sql(HOLDERS) == "1"
-        assert driver is not None
         driver.terminate()
-        await lost.close()
 
 
 async def test_a_gateway_that_was_cut_off_while_another_one_had_the_ledger_never_writes_again(

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.connections.model import Connection, ConnectionState
 from gateway.errors import LedgerUnavailable
@@ -18,6 +17,7 @@ from gateway.paging import PageRequest
 from gateway.store.connections import ConnectionStore, NameTaken
 from gateway.store.database import Database
 from gateway.store.dialect import Dialect
+from gateway.store.engine import AsyncConnection
 
 pytestmark = pytest.mark.unit
 
