@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from typing import Protocol, TypeAlias, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import NoReturn, Protocol, TypeAlias, cast
 
 import grpc
 import structlog
-from google.protobuf.message import Message
 from grpc import aio
 from grpc_status import rpc_status
 
 from gateway.api.status import to_status
+from gateway.cancellation import is_own_cancellation
 from gateway.errors import CredentialsRejected, GatewayError, PlatformTimeout, Reason, StorageFull
 
 UNARY_SECONDS = 150.0
@@ -89,44 +89,40 @@ def _wrap(handler: Handler, method: str, *, is_allowed: bool) -> Handler:
 
 
 def _guarded_answer(inner: Answer, method: str, is_allowed: bool) -> Answer:
+    seconds = FILE_SECONDS if method in FILE_METHODS else UNARY_SECONDS
+
     async def outer(request: object, context: Context[object, object]) -> object:
-        seconds = FILE_SECONDS if method in FILE_METHODS else UNARY_SECONDS
-        async with _guard(context, method, is_allowed), asyncio.timeout(seconds):
-            return await inner(request, context)
+        try:
+            _admit(is_allowed)
+            left = context.time_remaining()
+            if left is not None and left <= seconds:
+                # gRPC itself ends the call by then: one timer for each call is enough.
+                return await inner(request, context)
+            async with asyncio.timeout(seconds):
+                return await inner(request, context)
+        except (Exception, asyncio.CancelledError) as error:
+            return await _fail(context, error, method)
 
     return outer
 
 
 def _guarded_stream(inner: Stream, method: str, is_allowed: bool) -> Stream:
     async def outer(request: object, context: Context[object, object]) -> AsyncGenerator[object, None]:
-        async with _guard(context, method, is_allowed), aclosing(inner(request, context)) as responses:
-            async for response in responses:
-                yield response
+        try:
+            _admit(is_allowed)
+            async with aclosing(inner(request, context)) as responses:
+                async for response in responses:
+                    yield response
+        except (Exception, asyncio.CancelledError) as error:
+            await _fail(context, error, method)
 
     return outer
-
-
-@asynccontextmanager
-async def _guard(context: Context[object, object], method: str, is_allowed: bool) -> AsyncIterator[None]:
-    try:
-        _admit(is_allowed)
-        yield
-    except aio.AbortError:
-        raise
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # Somebody else's task was cancelled and we waited for it: left alone, the client would hang (grpc#29248).
-        await _abort(context, GatewayError("the call was given up; try again", reason=Reason.OVERLOADED), method)
-    except Exception as error:  # this is the boundary: nothing unknown goes further
-        await _abort(context, _known(error, method), method)
 
 
 class _CanAbort(Protocol):
     """What the type stubs leave out of an aio context (grpc PR 42733)."""
 
-    async def abort_with_status(self, status: grpc.Status) -> None: ...
+    async def abort_with_status(self, status: grpc.Status) -> NoReturn: ...
 
 
 def _admit(is_allowed: bool) -> None:
@@ -137,9 +133,19 @@ def _admit(is_allowed: bool) -> None:
         )
 
 
-async def _abort(context: Context[object, object], error: GatewayError, method: str) -> None:
-    log.info("call failed", method=method, reason=error.reason, error=error.message)
-    await cast("_CanAbort", context).abort_with_status(rpc_status.to_status(to_status(error)))
+async def _fail(context: Context[object, object], error: BaseException, method: str) -> NoReturn:
+    """End a call with what its client may know of an error: this is the boundary, nothing unknown goes further."""
+    if isinstance(error, aio.AbortError):
+        raise error
+    if isinstance(error, Exception):
+        known = _known(error, method)
+    elif is_own_cancellation():
+        raise error
+    else:
+        # Somebody else's task was cancelled and we waited for it: left alone, the client would hang (grpc#29248).
+        known = GatewayError("the call was given up; try again", reason=Reason.OVERLOADED)
+    log.info("call failed", method=method, reason=known.reason, error=known.message)
+    await cast("_CanAbort", context).abort_with_status(rpc_status.to_status(to_status(known)))
 
 
 def _known(error: Exception, method: str) -> GatewayError:
@@ -163,9 +169,4 @@ def _passing_bytes(serialize: Serialize | None) -> Serialize | None:
     if serialize is None:
         return None
 
-    def serialize_unless_bytes(response: object) -> bytes:
-        if isinstance(response, Message):
-            return serialize(response)
-        return cast("bytes", response)
-
-    return serialize_unless_bytes
+    return lambda response: response if isinstance(response, bytes) else serialize(response)
