@@ -1,4 +1,4 @@
-"""The one interceptor between clients and servicers: who may call, how long it may take, and how it fails.
+"""The one thing between clients and servicers: who may call, how long it may take, and how it fails.
 
 Only what `status.CODES` says reaches a client. A traceback stays in the gateway's log, under an id that the client
 gets.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import NoReturn, Protocol, TypeAlias, cast
 
@@ -37,7 +37,6 @@ HEALTH = "/grpc.health.v1.Health/"
 
 Context = aio.ServicerContext
 Handler: TypeAlias = "grpc.RpcMethodHandler[object, object]"
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]]
 Answer = Callable[[object, "Context[object, object]"], Awaitable[object]]
 Stream = Callable[[object, "Context[object, object]"], AsyncGenerator[object, None]]
 Serialize = Callable[[object], bytes]
@@ -45,32 +44,47 @@ Serialize = Callable[[object], bytes]
 log = structlog.get_logger(__name__)
 
 
-class Boundary(aio.ServerInterceptor):
-    """Check the token, bound the time and map every failure, for all four kinds of calls."""
+class Boundary(grpc.GenericRpcHandler):
+    """Check the token, bound the time and map every failure, for all four kinds of calls.
+
+    To services it is the server to which they are added, and to the server their one handler: an interceptor would cost
+    every call three coroutines.
+    """
 
     def __init__(self, token: str) -> None:
         self._authorization = f"Bearer {token}".encode()
-        self._wrapped: dict[tuple[str, bool], tuple[Handler, Handler]] = {}
-        """The handlers of the methods that were called, each as it is and as it is guarded."""
+        self._services: list[grpc.GenericRpcHandler] = []
+        self._known: dict[str, tuple[Handler, Handler]] = {}
+        """Of each method that was called: the guarded handler, and the one that refuses."""
 
-    async def intercept_service(  # type: ignore[override]  # the stub is generic over types that only handlers know
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """Wrap the handler of one call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Take the handlers of a service."""
+        self._services += handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Take nothing: these are the same handlers once more."""
+
+    def service(self, call: grpc.HandlerCallDetails) -> Handler | None:
+        """Give the handler of one call."""
+        known = self._known.get(call.method) or self._find(call)
+        if known is None:
             return None
-        method = handler_call_details.method
-        is_allowed = method.startswith(HEALTH) or self._has_token(handler_call_details)
-        known, wrapped = self._wrapped.get((method, is_allowed), (None, None))
-        if wrapped is None or known is not handler:
-            wrapped = _wrap(handler, method, is_allowed=is_allowed)
-            self._wrapped[method, is_allowed] = handler, wrapped
-        return wrapped
+        guarded, refusing = known
+        return guarded if call.method.startswith(HEALTH) or self._has_token(call) else refusing
+
+    def _find(self, call: grpc.HandlerCallDetails) -> tuple[Handler, Handler] | None:
+        for service in self._services:
+            if handler := service.service(call):
+                known = _wrap(handler, call.method, is_allowed=True), _wrap(handler, call.method, is_allowed=False)
+                self._known[call.method] = known
+                return known
+        return None
 
     def _has_token(self, call: grpc.HandlerCallDetails) -> bool:
-        given = next((value for key, value in call.invocation_metadata or () if key == "authorization"), b"")
-        return hmac.compare_digest(given if isinstance(given, bytes) else given.encode(), self._authorization)
+        for key, value in call.invocation_metadata or ():
+            if key == "authorization":
+                return hmac.compare_digest(value if isinstance(value, bytes) else value.encode(), self._authorization)
+        return False
 
 
 def _wrap(handler: Handler, method: str, *, is_allowed: bool) -> Handler:

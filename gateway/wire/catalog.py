@@ -96,6 +96,6 @@ def model_from_proto(message: model_pb2.Model) -> Model:
         ValueError: Its metadata is not JSON.
 
     """
-    if message.HasField("metadata"):
+    if message.metadata.fields:
         json_from_struct(message.metadata)
     return Model(message.SerializeToString())
