@@ -22,7 +22,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # Subchannels are shared by the whole process otherwise, and with them errors of earlier servers.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # For all its name the time-out of one attempt; a process that is given no processor greets late.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
 )

@@ -17,7 +17,12 @@ def only_own_cancellation(error: Callable[[], Exception]) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError as leaked:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_own_cancellation():
             raise
         raise error() from leaked
+
+
+def is_own_cancellation() -> bool:
+    """Whether the cancellation that is being handled was asked of the current task."""
+    task = asyncio.current_task()
+    return task is None or bool(task.cancelling())

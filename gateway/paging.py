@@ -17,6 +17,8 @@ Item = TypeVar("Item")
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 
+_encoder = json.JSONEncoder(separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
@@ -42,7 +44,7 @@ class PageRequest:
 
     def token(self, last_key: str) -> str:
         """Make the token of the page behind the item with this key."""
-        text = json.dumps([_digest(self.question), last_key], separators=(",", ":"))
+        text = _encoder.encode([_digest(self.question), last_key])
         return base64.urlsafe_b64encode(text.encode()).decode()
 
     def cut(self, items: Sequence[tuple[str, Item]]) -> tuple[list[Item], str]:

@@ -1,4 +1,4 @@
-"""The one interceptor between clients and servicers: who may call, how long it may take, and how it fails.
+"""The one thing between clients and servicers: who may call, how long it may take, and how it fails.
 
 Only what `status.CODES` says reaches a client. A traceback stays in the gateway's log, under an id that the client
 gets.
@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from typing import Protocol, TypeAlias, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import NoReturn, Protocol, TypeAlias, cast
 
 import grpc
 import structlog
-from google.protobuf.message import Message
 from grpc import aio
 from grpc_status import rpc_status
 
 from gateway.api.status import to_status
+from gateway.cancellation import is_own_cancellation
 from gateway.errors import CredentialsRejected, GatewayError, PlatformTimeout, Reason, StorageFull
 
 UNARY_SECONDS = 150.0
@@ -37,7 +37,6 @@ HEALTH = "/grpc.health.v1.Health/"
 
 Context = aio.ServicerContext
 Handler: TypeAlias = "grpc.RpcMethodHandler[object, object]"
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]]
 Answer = Callable[[object, "Context[object, object]"], Awaitable[object]]
 Stream = Callable[[object, "Context[object, object]"], AsyncGenerator[object, None]]
 Serialize = Callable[[object], bytes]
@@ -45,32 +44,47 @@ Serialize = Callable[[object], bytes]
 log = structlog.get_logger(__name__)
 
 
-class Boundary(aio.ServerInterceptor):
-    """Check the token, bound the time and map every failure, for all four kinds of calls."""
+class Boundary(grpc.GenericRpcHandler):
+    """Check the token, bound the time and map every failure, for all four kinds of calls.
+
+    To services it is the server to which they are added, and to the server their one handler: an interceptor would cost
+    every call three coroutines.
+    """
 
     def __init__(self, token: str) -> None:
         self._authorization = f"Bearer {token}".encode()
-        self._wrapped: dict[tuple[str, bool], tuple[Handler, Handler]] = {}
-        """The handlers of the methods that were called, each as it is and as it is guarded."""
+        self._services: list[grpc.GenericRpcHandler] = []
+        self._known: dict[str, tuple[Handler, Handler]] = {}
+        """Of each method that was called: the guarded handler, and the one that refuses."""
 
-    async def intercept_service(  # type: ignore[override]  # the stub is generic over types that only handlers know
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """Wrap the handler of one call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Take the handlers of a service."""
+        self._services += handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Take nothing: these are the same handlers once more."""
+
+    def service(self, call: grpc.HandlerCallDetails) -> Handler | None:
+        """Give the handler of one call."""
+        known = self._known.get(call.method) or self._find(call)
+        if known is None:
             return None
-        method = handler_call_details.method
-        is_allowed = method.startswith(HEALTH) or self._has_token(handler_call_details)
-        known, wrapped = self._wrapped.get((method, is_allowed), (None, None))
-        if wrapped is None or known is not handler:
-            wrapped = _wrap(handler, method, is_allowed=is_allowed)
-            self._wrapped[method, is_allowed] = handler, wrapped
-        return wrapped
+        guarded, refusing = known
+        return guarded if call.method.startswith(HEALTH) or self._has_token(call) else refusing
+
+    def _find(self, call: grpc.HandlerCallDetails) -> tuple[Handler, Handler] | None:
+        for service in self._services:
+            if handler := service.service(call):
+                known = _wrap(handler, call.method, is_allowed=True), _wrap(handler, call.method, is_allowed=False)
+                self._known[call.method] = known
+                return known
+        return None
 
     def _has_token(self, call: grpc.HandlerCallDetails) -> bool:
-        given = next((value for key, value in call.invocation_metadata or () if key == "authorization"), b"")
-        return hmac.compare_digest(given if isinstance(given, bytes) else given.encode(), self._authorization)
+        for key, value in call.invocation_metadata or ():
+            if key == "authorization":
+                return hmac.compare_digest(value if isinstance(value, bytes) else value.encode(), self._authorization)
+        return False
 
 
 def _wrap(handler: Handler, method: str, *, is_allowed: bool) -> Handler:
@@ -89,44 +103,40 @@ def _wrap(handler: Handler, method: str, *, is_allowed: bool) -> Handler:
 
 
 def _guarded_answer(inner: Answer, method: str, is_allowed: bool) -> Answer:
+    seconds = FILE_SECONDS if method in FILE_METHODS else UNARY_SECONDS
+
     async def outer(request: object, context: Context[object, object]) -> object:
-        seconds = FILE_SECONDS if method in FILE_METHODS else UNARY_SECONDS
-        async with _guard(context, method, is_allowed), asyncio.timeout(seconds):
-            return await inner(request, context)
+        try:
+            _admit(is_allowed)
+            left = context.time_remaining()
+            if left is not None and left <= seconds:
+                # gRPC itself ends the call by then: one timer for each call is enough.
+                return await inner(request, context)
+            async with asyncio.timeout(seconds):
+                return await inner(request, context)
+        except (Exception, asyncio.CancelledError) as error:
+            return await _fail(context, error, method)
 
     return outer
 
 
 def _guarded_stream(inner: Stream, method: str, is_allowed: bool) -> Stream:
     async def outer(request: object, context: Context[object, object]) -> AsyncGenerator[object, None]:
-        async with _guard(context, method, is_allowed), aclosing(inner(request, context)) as responses:
-            async for response in responses:
-                yield response
+        try:
+            _admit(is_allowed)
+            async with aclosing(inner(request, context)) as responses:
+                async for response in responses:
+                    yield response
+        except (Exception, asyncio.CancelledError) as error:
+            await _fail(context, error, method)
 
     return outer
-
-
-@asynccontextmanager
-async def _guard(context: Context[object, object], method: str, is_allowed: bool) -> AsyncIterator[None]:
-    try:
-        _admit(is_allowed)
-        yield
-    except aio.AbortError:
-        raise
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # Somebody else's task was cancelled and we waited for it: left alone, the client would hang (grpc#29248).
-        await _abort(context, GatewayError("the call was given up; try again", reason=Reason.OVERLOADED), method)
-    except Exception as error:  # this is the boundary: nothing unknown goes further
-        await _abort(context, _known(error, method), method)
 
 
 class _CanAbort(Protocol):
     """What the type stubs leave out of an aio context (grpc PR 42733)."""
 
-    async def abort_with_status(self, status: grpc.Status) -> None: ...
+    async def abort_with_status(self, status: grpc.Status) -> NoReturn: ...
 
 
 def _admit(is_allowed: bool) -> None:
@@ -137,9 +147,19 @@ def _admit(is_allowed: bool) -> None:
         )
 
 
-async def _abort(context: Context[object, object], error: GatewayError, method: str) -> None:
-    log.info("call failed", method=method, reason=error.reason, error=error.message)
-    await cast("_CanAbort", context).abort_with_status(rpc_status.to_status(to_status(error)))
+async def _fail(context: Context[object, object], error: BaseException, method: str) -> NoReturn:
+    """End a call with what its client may know of an error: this is the boundary, nothing unknown goes further."""
+    if isinstance(error, aio.AbortError):
+        raise error
+    if isinstance(error, Exception):
+        known = _known(error, method)
+    elif is_own_cancellation():
+        raise error
+    else:
+        # Somebody else's task was cancelled and we waited for it: left alone, the client would hang (grpc#29248).
+        known = GatewayError("the call was given up; try again", reason=Reason.OVERLOADED)
+    log.info("call failed", method=method, reason=known.reason, error=known.message)
+    await cast("_CanAbort", context).abort_with_status(rpc_status.to_status(to_status(known)))
 
 
 def _known(error: Exception, method: str) -> GatewayError:
@@ -163,9 +183,4 @@ def _passing_bytes(serialize: Serialize | None) -> Serialize | None:
     if serialize is None:
         return None
 
-    def serialize_unless_bytes(response: object) -> bytes:
-        if isinstance(response, Message):
-            return serialize(response)
-        return cast("bytes", response)
-
-    return serialize_unless_bytes
+    return lambda response: response if isinstance(response, bytes) else serialize(response)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
 from gateway.api import requests
 from gateway.catalog.model import Offer, OfferError, Requirements
 from gateway.catalog.service import Catalog
 from gateway.paging import PageRequest
 from gateway.wire.catalog import (
-    model_to_proto,
     price_to_proto,
     resource_to_proto,
     resource_type_from_proto,
 )
+from gateway.wire.fields import nested
 from gateway.wire.time import duration_from_proto, time_to_proto
 from peftstudio.gateway.v1 import catalog_service_pb2 as pb
 from peftstudio.gateway.v1 import catalog_service_pb2_grpc as pb_grpc
@@ -23,7 +24,7 @@ DEFAULT_DURATION = timedelta(hours=1)
 
 
 class CatalogServicer(pb_grpc.CatalogServiceServicer):
-    """Answer calls about what platforms offer."""
+    """Answer calls about what platforms offer; with models as they came, which are in wire format already."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -60,16 +61,18 @@ class CatalogServicer(pb_grpc.CatalogServiceServicer):
         page = PageRequest.parse(request.page_size, request.page_token, question)
         skip = int(page.after or 0)
         found = await self._catalog.search_models(request.connection_id, request.query, skip + page.size + 1)
-        token = page.token(str(skip + page.size)) if len(found) > skip + page.size else ""
-        models = map(model_to_proto, found[skip : skip + page.size])
-        return pb.SearchModelsResponse(models=models, next_page_token=token)
+        shown, more = found[skip : skip + page.size], found[skip + page.size :]
+        token = page.token(str(skip + page.size)) if more else ""
+        rest = pb.SearchModelsResponse(next_page_token=token).SerializeToString()
+        models = b"".join([nested(pb.SearchModelsResponse.MODELS_FIELD_NUMBER, model) for model in shown])
+        return cast("pb.SearchModelsResponse", models + rest)
 
     async def GetModelMetadata(
         self, request: pb.GetModelMetadataRequest, context: object
     ) -> pb.GetModelMetadataResponse:
         requests.require(connection_id=request.connection_id, model_id=request.model_id)
         model = await self._catalog.model(request.connection_id, request.model_id)
-        return pb.GetModelMetadataResponse(model=model_to_proto(model))
+        return cast("pb.GetModelMetadataResponse", nested(pb.GetModelMetadataResponse.MODEL_FIELD_NUMBER, model))
 
 
 def _requirements(message: pb.Requirements) -> Requirements:

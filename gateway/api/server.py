@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from grpc import aio, ssl_server_credentials
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gateway.api.boundary import Boundary
 from gateway.api.servicers import Servicers
@@ -36,12 +38,15 @@ class Server:
     """Serve the gateway's services, health and reflection."""
 
     def __init__(self, servicers: Servicers, token: str) -> None:
-        self._server = aio.server(interceptors=[Boundary(token)], options=OPTIONS)
+        boundary = Boundary(token)
+        # All that services do to the server to which they are added.
+        entrance = cast("aio.Server", boundary)
         self._health = health.aio.HealthServicer()
-        names = servicers.register(self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._names = [*names, health.SERVICE_NAME]
-        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        self._names = [*servicers.register(entrance), health.SERVICE_NAME]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, entrance)
+        reflected = reflection.aio.ReflectionServicer([*self._names, reflection.SERVICE_NAME])
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, entrance)  # type: ignore[no-untyped-call]
+        self._server = aio.server(handlers=[boundary], options=OPTIONS)
 
     async def start(self, settings: Settings) -> str:
         """Listen, and return the address that clients reach.

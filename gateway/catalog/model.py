@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NewType
 
 
 class ResourceType(StrEnum):
@@ -73,18 +74,8 @@ class Price:
     source: PriceSource = PriceSource.UNSPECIFIED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """One model of a registry."""
-
-    id: str
-    name: str = ""
-    author: str = ""
-    downloads: int = 0
-    likes: int = 0
-    tags: tuple[str, ...] = ()
-    metadata: str = "{}"
-    """Whatever else the registry tells, as JSON."""
+Model = NewType("Model", bytes)
+"""One model of a registry, in wire format: nothing in the gateway looks into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

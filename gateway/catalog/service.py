@@ -82,22 +82,13 @@ class Catalog:
 
     async def search_models(self, connection: str, query: str, limit: int) -> list[Model]:
         """Search a platform's model registry, best first."""
-        found = await self._connections.get(connection)
-
-        async def ask() -> list[Model]:
-            platform = await self._platforms.platform(found.id)
-            return await platform.search_models(query, min(limit, MAX_MODELS))
-
-        return await _in_time(found, ask)
+        platform = await self._platforms.platform((await self._connections.get(connection)).id)
+        return await platform.search_models(query, min(limit, MAX_MODELS))
 
     async def model(self, connection: str, model_id: str) -> Model:
         """Get the details of one model."""
-        found = await self._connections.get(connection)
-
-        async def ask() -> Model:
-            return await (await self._platforms.platform(found.id)).model(model_id)
-
-        return await _in_time(found, ask)
+        platform = await self._platforms.platform((await self._connections.get(connection)).id)
+        return await platform.model(model_id)
 
     async def _machines(self, connection: Connection) -> list[Resource]:
         async def ask() -> list[Resource]:

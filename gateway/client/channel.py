@@ -19,8 +19,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_pings_without_data", 0),
     # A restarted gateway is found within two seconds instead of two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # For all its name the time-out of one attempt; a gateway that is given no processor greets late.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
 )
 
 

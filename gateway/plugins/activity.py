@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError
@@ -31,27 +30,21 @@ class Activity:
         self._clock = clock
         self._since = clock()
         self._under_way = 0
-        self._calls: deque[Call] = deque(maxlen=KEPT_CALLS)
+        self._calls: deque[tuple[str, float, str]] = deque(maxlen=KEPT_CALLS)
+        """Method, seconds and outcome of each: a `Call` is made of them when somebody looks."""
         self.messages = 0
         """Messages of streams that came so far."""
 
-    @contextmanager
-    def call(self, method: str) -> Iterator[None]:
-        """Note a call for as long as the block is entered."""
-        begun, outcome = self._clock(), "OK"
+    def begin(self) -> float:
+        """Note that a call begins, and return when; `end` must follow."""
         self._under_way += 1
-        try:
-            yield
-        except GatewayError as error:
-            outcome = error.reason.value
-            raise
-        except BaseException:
-            outcome = "CANCELLED"
-            raise
-        finally:
-            self._under_way -= 1
-            self._since = self._clock()
-            self._calls.append(Call(method=method, milliseconds=1000 * (self._since - begun), outcome=outcome))
+        return self._clock()
+
+    def end(self, method: str, begun: float, error: BaseException | None) -> None:
+        """Note how a call ended."""
+        self._under_way -= 1
+        self._since = self._clock()
+        self._calls.append((method, self._since - begun, _outcome(error)))
 
     def idle_seconds(self) -> float:
         """Return for how long no call has been under way."""
@@ -59,4 +52,13 @@ class Activity:
 
     def calls(self) -> tuple[Call, ...]:
         """Return the last calls that ended, oldest first."""
-        return tuple(self._calls)
+        return tuple(
+            Call(method=method, milliseconds=1000 * seconds, outcome=outcome)
+            for method, seconds, outcome in self._calls
+        )
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "OK"
+    return error.reason.value if isinstance(error, GatewayError) else "CANCELLED"

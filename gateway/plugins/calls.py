@@ -44,6 +44,38 @@ class Clients(Protocol):
         ...
 
 
+class Deadline:
+    """The time that is left for one call, with all that comes before it."""
+
+    __slots__ = ("_at", "_clock", "_connector_id", "_limit")
+
+    def __init__(self, connector_id: str, limit: timedelta) -> None:
+        self._connector_id = connector_id
+        self._limit = limit
+        self._clock = asyncio.get_running_loop().time
+        self._at = self._clock() + limit.total_seconds()
+
+    def left(self) -> timedelta:
+        """Return what is left.
+
+        Raises:
+            PlatformTimeout: Too little for another try.
+
+        """
+        rest = timedelta(seconds=self._at - self._clock())
+        if rest < _LEAST_LEFT:
+            with _Unsent():
+                raise PlatformTimeout(f"connector {self._connector_id!r} did not answer within {self._limit}")
+        return rest
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Do not count the time within the block, unless it fails."""
+        began = self._clock()
+        yield
+        self._at += self._clock() - began
+
+
 class Caller:
     """Calls one connector in the name of one connection."""
 
@@ -63,52 +95,13 @@ class Caller:
             Unsupported: It does not offer the capability.
 
         """
-        with _unsent():
-            client = await self._clients.client(self.connector_id, limit, newer_than=newer_than)
+        with _Unsent():
+            client = None if newer_than else self.running()
+            if client is None:
+                client = await self._clients.client(self.connector_id, limit, newer_than=newer_than)
         if capability and capability not in client.description.capabilities:
             raise Unsupported(self.connector_id, capability)
         return client
-
-    async def call(
-        self,
-        work: Work[Result],
-        *,
-        limit: timedelta = CALL_LIMIT,
-        capability: str = "",
-        is_repeatable: bool = True,
-        priority: Priority = Priority.READ,
-    ) -> Result:
-        """Make a call, and make it again where that is safe and of use."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + limit.total_seconds()
-
-        def left() -> timedelta:
-            rest = timedelta(seconds=deadline - clock())
-            if rest < _LEAST_LEFT:
-                with _unsent():
-                    raise PlatformTimeout(f"connector {self.connector_id!r} did not answer within {limit}")
-            return rest
-
-        async def once(client: ConnectorClient) -> Result:
-            nonlocal deadline
-            began = clock()
-            await self._admit(client, at_least(priority), left)
-            if at_least(priority) is Priority.POLL:
-                # Nobody waits for a look: what it spent in line is not the platform's time.
-                deadline += clock() - began
-            return await self._judged(client, work, left, priority)
-
-        client = await self.client(capability, left())
-        while True:
-            try:
-                return await once(client)
-            except ConnectorDown as error:
-                if error.is_unsent or not is_repeatable:
-                    raise
-                is_repeatable, client = False, await self.client(capability, left(), client.generation)
-            except RemoteError as error:
-                if not await self._waits_out(error, left() if is_repeatable else timedelta(0), priority):
-                    raise
 
     async def ask(
         self,
@@ -120,14 +113,19 @@ class Caller:
         is_repeatable: bool = True,
         priority: Priority = Priority.READ,
     ) -> Response:
-        """Call one method, as `call` does."""
-        return await self.call(
-            lambda client, left: client.call(pick, request, left),
-            limit=limit,
-            capability=capability,
-            is_repeatable=is_repeatable,
-            priority=priority,
-        )
+        """Call one method, and call it again where that is safe and of use."""
+        deadline = Deadline(self.connector_id, limit)
+        client = await self.client(capability, limit)
+        while True:
+            try:
+                return await self._once(client, pick, request, deadline, priority)
+            except ConnectorDown as error:
+                if error.is_unsent or not is_repeatable:
+                    raise
+                is_repeatable, client = False, await self.client(capability, deadline.left(), client.generation)
+            except RemoteError as error:
+                if not await self._waits_out(error, deadline.left() if is_repeatable else timedelta(0), priority):
+                    raise
 
     async def admit_stream(self, client: ConnectorClient, priority: Priority) -> None:
         """Wait until a stream may be opened.
@@ -137,7 +135,8 @@ class Caller:
 
         """
         self._traffic.breaker.enter(may_probe=False)
-        await self._admit(client, at_least(priority), lambda: CALL_LIMIT)
+        seconds = None if at_least(priority) is Priority.POLL else CALL_LIMIT.total_seconds()
+        await self._traffic.admit(at_least(priority), client.description.requests_per_minute, seconds)
 
     async def stream_failed(self, error: GatewayError) -> None:
         """Take note of how a stream failed."""
@@ -146,18 +145,21 @@ class Caller:
             # A silence is no failure: a log may have nothing to say.
             await self._traffic.failed(error)
 
-    async def _admit(self, client: ConnectorClient, priority: Priority, left: Callable[[], timedelta]) -> None:
-        seconds = None if priority is Priority.POLL else left().total_seconds()
-        await self._traffic.admit(priority, client.description.requests_per_minute, seconds)
-
-    async def _judged(
-        self, client: ConnectorClient, work: Work[Result], left: Callable[[], timedelta], priority: Priority
-    ) -> Result:
-        """Make a call unless its platform is left alone, and take note of how it ended."""
-        traffic = self._traffic
+    async def _once(
+        self,
+        client: ConnectorClient,
+        pick: Unary[Request, Response],
+        request: Request,
+        deadline: Deadline,
+        priority: Priority,
+    ) -> Response:
+        """Make a call when its turn comes, unless its platform is left alone, and take note of how it ended."""
+        traffic, per_minute = self._traffic, client.description.requests_per_minute
+        if not traffic.is_free(per_minute):
+            await self._wait_for_turn(deadline, at_least(priority), per_minute)
         is_probe = priority is not Priority.CANCEL and traffic.breaker.enter(may_probe=True)
         try:
-            result = await self.connected(client, work, left)
+            result = await self.connected(client, lambda one, left: one.call(pick, request, left), deadline)
         except GatewayError as error:
             await traffic.failed(error)
             raise
@@ -165,6 +167,14 @@ class Caller:
             traffic.breaker.leave(is_probe=is_probe)
         await traffic.succeeded()
         return result
+
+    async def _wait_for_turn(self, deadline: Deadline, priority: Priority, per_minute: int) -> None:
+        if priority is not Priority.POLL:
+            await self._traffic.admit(priority, per_minute, deadline.left().total_seconds())
+            return
+        with deadline.suspended():
+            # Nobody waits for a look: what it spends in line is not the platform's time.
+            await self._traffic.admit(priority, per_minute, None)
 
     async def _waits_out(self, error: RemoteError, left: timedelta, priority: Priority) -> bool:
         """Pause the connection after a 429, and tell whether the call can be made again in the time that is left."""
@@ -179,18 +189,17 @@ class Caller:
     def _pause_after(self, error: RemoteError) -> timedelta | None:
         return self._traffic.limited(error.retry_after) if error.reason is Reason.RATE_LIMITED else None
 
-    async def connected(
-        self, client: ConnectorClient, work: Work[Result], left: Callable[[], timedelta] = lambda: CALL_LIMIT
-    ) -> Result:
+    async def connected(self, client: ConnectorClient, work: Work[Result], deadline: Deadline | None = None) -> Result:
         """Make a call to one process, and open the connection in it where it is not open."""
+        deadline = deadline or Deadline(self.connector_id, CALL_LIMIT)
         seen = await self.greet(client)
         try:
-            return await work(client, left())
+            return await work(client, deadline.left())
         except RemoteError as error:
             if error.reason is not Reason.NOT_CONNECTED:
                 raise
         await self.open(client, seen)
-        return await work(client, left())
+        return await work(client, deadline.left())
 
     async def greet(self, client: ConnectorClient) -> int:
         """Return how often the connection was opened; in a process that was taken over it is, before its first use.
@@ -203,7 +212,7 @@ class Caller:
 
     async def open(self, client: ConnectorClient, seen: int) -> None:
         """Open the connection in one process, unless that was done since `seen` was counted."""
-        with _unsent():
+        with _Unsent():
             await client.sessions.open(self.connection_id, self._load, seen)
 
     def running(self) -> ConnectorClient | None:
@@ -211,11 +220,15 @@ class Caller:
         return self._clients.running(self.connector_id)
 
 
-@contextmanager
-def _unsent() -> Iterator[None]:
-    """Note of what fails here that the platform was not called yet."""
-    try:
-        yield
-    except GatewayError as error:
-        error.is_unsent = True
-        raise
+class _Unsent:
+    """Note of what fails in the block that the platform was not called yet. No generator, as every call passes here."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Note it."""
+        if isinstance(error, GatewayError):
+            error.is_unsent = True

@@ -28,8 +28,9 @@ CHANNEL_OPTIONS = MappingProxyType(
         "grpc.keepalive_permit_without_calls": 1,
         # The socket is local: coming back costs nothing.
         "grpc.initial_reconnect_backoff_ms": 100,
-        "grpc.min_reconnect_backoff_ms": 100,
         "grpc.max_reconnect_backoff_ms": 2_000,
+        # For all its name the time-out of one attempt; a process that is given no processor greets late.
+        "grpc.min_reconnect_backoff_ms": 5_000,
         # Repeating is decided by `calls`, which knows what may be repeated.
         "grpc.enable_retries": 0,
         "grpc.max_receive_message_length": 4 * 1024 * 1024,

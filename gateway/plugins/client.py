@@ -14,7 +14,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from gateway.cancellation import only_own_cancellation
+from gateway.cancellation import is_own_cancellation, only_own_cancellation
 from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError
 from gateway.plugins.activity import Activity
 from gateway.plugins.blotting import blot
@@ -23,6 +23,7 @@ from gateway.plugins.failures import Stranger
 from gateway.plugins.handshake import Tokens
 from gateway.plugins.lines import LastLines
 from gateway.plugins.model import Description
+from gateway.plugins.noted import NotedCall
 from gateway.plugins.sessions import Sessions
 from gateway.plugins.status import to_gateway_error
 from gateway.plugins.troubles import Troubles
@@ -40,6 +41,9 @@ STREAM_LIMIT = timedelta(hours=1)
 """For a stream as a whole: whoever reads it continues where it was cut."""
 IDLE_LIMIT = timedelta(seconds=30)
 """Between two messages of a stream: the contract says one every 10 s."""
+
+_ENDS = (grpc.aio.UsageError, asyncio.CancelledError)
+"""How grpc.aio ends calls of a channel that is closed."""
 
 _FETCH_ARTIFACT = "/peftstudio.connector.v1.ConnectorService/FetchArtifact"
 _HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
@@ -112,12 +116,19 @@ class ConnectorClient:
         wait_for_ready: bool = False,
     ) -> Response:
         """Make one unary call; it is never repeated."""
-        async with self._errors(request):
-            call = pick(self._stub)(
-                request, timeout=limit.total_seconds(), metadata=self._metadata, wait_for_ready=wait_for_ready
-            )
-            response = await call
-            if not is_proven(await call.initial_metadata(), self._tokens):
+        with self._noted(request) as method:
+            try:
+                call = pick(self._stub)(
+                    request, timeout=limit.total_seconds(), metadata=self._metadata, wait_for_ready=wait_for_ready
+                )
+                response = await call
+                metadata = await call.initial_metadata()
+            except grpc.aio.AioRpcError as error:
+                is_ours = is_proven(error.initial_metadata(), self._tokens)
+                raise self._failure(error, method, is_proven=is_ours) from error
+            except _ENDS as error:
+                raise self._end(error, method) from error
+            if not is_proven(metadata, self._tokens):
                 raise Stranger(self.connector_id)
         blot(response, self._lines.redact)
         return response
@@ -127,7 +138,7 @@ class ConnectorClient:
         call = pick(self._stub)(request, timeout=STREAM_LIMIT.total_seconds(), metadata=self._metadata)
         is_checked = False
         try:
-            async with self._errors(request, is_stream=True):
+            async with self._streaming(request):
                 while (message := await self._read(call)) is not None:
                     if not is_checked and not await self._is_ours(await call.initial_metadata()):
                         raise Stranger(self.connector_id)
@@ -140,7 +151,7 @@ class ConnectorClient:
 
     async def upload(self, parts: AsyncIterator[pb.UploadArtifactRequest]) -> str:
         """Send an upload and return the registry's id of it."""
-        async with self._errors(pb.UploadArtifactRequest(), is_stream=True):
+        async with self._streaming(pb.UploadArtifactRequest()):
             call = self._stub.UploadArtifact(parts, timeout=STREAM_LIMIT.total_seconds(), metadata=self._metadata)
             try:
                 response = await call
@@ -229,40 +240,43 @@ class ConnectorClient:
 
         grpc.aio drops the initial metadata of a stream whose end arrives together with it. Then a unary call, which has
         no such race, shows who is at the other end of the channel.
+
+        Raises:
+            GatewayError: Nobody at the other end could be asked.
+
         """
         if is_proven(metadata, self._tokens):
             return True
         try:
             await self.call(lambda stub: stub.Describe, pb.DescribeRequest(), ADMIN_LIMIT)
-        except GatewayError:
+        except Stranger:
             return False
         return True
 
-    @asynccontextmanager
-    async def _errors(self, request: Message, *, is_stream: bool = False) -> AsyncIterator[None]:
-        method = type(request).__name__.removesuffix("Request")
-        connection_id: str = getattr(request, "connection_id", "")
-        with self.activity.call(method):
-            try:
-                async with self._translated(method, is_stream=is_stream):
-                    yield
-            except GatewayError as error:
-                self.troubles.failed(connection_id, method, error)
-                raise
-            self.troubles.succeeded(connection_id, method)
+    def _noted(self, request: Message) -> NotedCall:
+        return NotedCall(self.activity, self.troubles, request)
 
     @asynccontextmanager
-    async def _translated(self, method: str, *, is_stream: bool) -> AsyncIterator[None]:
-        try:
-            with only_own_cancellation(lambda: self._ended(f"during {method}")):
+    async def _streaming(self, request: Message) -> AsyncIterator[None]:
+        with self._noted(request) as method:
+            try:
                 yield
-        except grpc.aio.AioRpcError as error:
-            metadata = error.initial_metadata()
-            proven = await self._is_ours(metadata) if is_stream else is_proven(metadata, self._tokens)
-            redact = self._lines.redact
-            raise to_gateway_error(error, self.connector_id, method, is_proven=proven, redact=redact) from error
-        except grpc.aio.UsageError as error:
-            raise self._ended("before the call") from error
+            except grpc.aio.AioRpcError as error:
+                is_ours = await self._is_ours(error.initial_metadata())
+                raise self._failure(error, method, is_proven=is_ours) from error
+            except _ENDS as error:
+                raise self._end(error, method) from error
+
+    def _failure(self, error: grpc.aio.AioRpcError, method: str, *, is_proven: bool) -> GatewayError:
+        return to_gateway_error(error, self.connector_id, method, is_proven=is_proven, redact=self._lines.redact)
+
+    def _end(self, error: grpc.aio.UsageError | asyncio.CancelledError, method: str) -> ConnectorDown:
+        """Return what the end of a channel is to its callers; a cancellation of the caller's own is raised."""
+        if isinstance(error, grpc.aio.UsageError):
+            return self._ended("before the call")
+        if is_own_cancellation():
+            raise error
+        return self._ended(f"during {method}")
 
     def _ended(self, when: str) -> ConnectorDown:
         return ConnectorDown(f"the process of connector {self.connector_id!r} ended {when}")

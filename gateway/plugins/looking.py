@@ -45,10 +45,8 @@ async def _together(caller: Caller, wanted: list[str]) -> Seen:
 async def _batch(caller: Caller, batch: list[str]) -> Seen:
     request = pb.BatchGetJobStatusRequest(connection_id=caller.connection_id, platform_job_ids=batch)
     try:
-        answer = await caller.call(
-            lambda client, left: client.call(lambda stub: stub.BatchGetJobStatus, request, left),
-            capability=BATCH_CAPABILITY,
-            priority=Priority.POLL,
+        answer = await caller.ask(
+            lambda stub: stub.BatchGetJobStatus, request, capability=BATCH_CAPABILITY, priority=Priority.POLL
         )
     except GatewayError as error:
         return dict.fromkeys(batch, error)
@@ -73,10 +71,7 @@ async def _each(caller: Caller, wanted: list[str]) -> Seen:
 async def _one(caller: Caller, job: str, down: list[ConnectorDown]) -> Observation | Exception:
     request = pb.GetJobStatusRequest(connection_id=caller.connection_id, platform_job_id=job)
     try:
-        answer = await caller.call(
-            lambda client, left: client.call(lambda stub: stub.GetJobStatus, request, left),
-            priority=Priority.POLL,
-        )
+        answer = await caller.ask(lambda stub: stub.GetJobStatus, request, priority=Priority.POLL)
     except ConnectorDown as error:
         down.append(error)
         return error

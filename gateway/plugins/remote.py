@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway.artifacts.model import Artifact, Piece, Upload
@@ -25,6 +25,9 @@ from gateway.wire.catalog import model_from_proto, price_from_proto, resource_fr
 from gateway.wire.jobs import config_to_proto, metric_from_proto
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1 import model_pb2
+
+MODEL_LIMIT = timedelta(seconds=10)
+"""For a question to a registry of models: a person is waiting, and nothing depends on the answer."""
 
 
 class RemotePlatform:
@@ -175,7 +178,11 @@ class RemotePlatform:
         """Search the model registry."""
         request = pb.SearchModelsRequest(connection_id=self._connection_id, query=query, limit=limit)
         response = await self._caller.ask(
-            lambda stub: stub.SearchModels, request, capability="search_models", priority=Priority.CATALOG
+            lambda stub: stub.SearchModels,
+            request,
+            limit=MODEL_LIMIT,
+            capability="search_models",
+            priority=Priority.CATALOG,
         )
         return [_model(model) for model in response.models]
 
@@ -183,7 +190,11 @@ class RemotePlatform:
         """Get the details of one model."""
         request = pb.GetModelMetadataRequest(connection_id=self._connection_id, model_id=model_id)
         response = await self._caller.ask(
-            lambda stub: stub.GetModelMetadata, request, capability="get_model_metadata", priority=Priority.CATALOG
+            lambda stub: stub.GetModelMetadata,
+            request,
+            limit=MODEL_LIMIT,
+            capability="get_model_metadata",
+            priority=Priority.CATALOG,
         )
         return _model(response.model)
 

@@ -39,11 +39,7 @@ async def list_jobs(caller: Caller) -> list[ListedJob]:
 
 async def _page(caller: Caller, cursor: str) -> pb.ListJobsResponse:
     request = pb.ListJobsRequest(connection_id=caller.connection_id, cursor=cursor)
-    return await caller.call(
-        lambda client, left: client.call(lambda stub: stub.ListJobs, request, left),
-        capability=LIST_CAPABILITY,
-        priority=Priority.POLL,
-    )
+    return await caller.ask(lambda stub: stub.ListJobs, request, capability=LIST_CAPABILITY, priority=Priority.POLL)
 
 
 def _listed(job: pb.ListedJob) -> ListedJob:

@@ -70,6 +70,10 @@ class Traffic:
         self._told: str | None = None
         """What was noted last; None = nothing yet, and an earlier gateway may have left something."""
 
+    def is_free(self, per_minute: int) -> bool:
+        """Whether a call may be made at once and need not be counted, as nearly every one."""
+        return not (per_minute or self._waiting or self._clock() < self._paused_until)
+
     async def admit(self, priority: Priority, per_minute: int, seconds: float | None) -> None:
         """Wait until a call may be made, and count it.
 
@@ -82,8 +86,7 @@ class Traffic:
             GatewayError: RATE_LIMITED: its time would not come within `seconds`; the platform was not called.
 
         """
-        if not (per_minute or self._waiting or self._clock() < self._paused_until):
-            # The way of nearly every call.
+        if self.is_free(per_minute):
             return
         ticket = (priority, next(self._numbers))
         deadline = None if seconds is None else self._clock() + seconds

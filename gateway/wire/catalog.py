@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gateway.catalog.model import Model, Price, PriceSource, PriceUnit, Resource, ResourceType
 from gateway.wire.enums import EnumPair
-from gateway.wire.struct import json_from_struct, struct_from_json
+from gateway.wire.struct import json_from_struct
 from gateway.wire.time import time_from_proto, time_to_proto
 from peftstudio.job.v1 import model_pb2, resource_pb2
 
@@ -89,32 +89,13 @@ def price_from_proto(message: resource_pb2.Price, *, received_at: datetime) -> P
     )
 
 
-def model_to_proto(model: Model) -> model_pb2.Model:
-    """Convert a model of a registry."""
-    return model_pb2.Model(
-        id=model.id,
-        name=model.name,
-        author=model.author,
-        downloads=model.downloads,
-        likes=model.likes,
-        tags=model.tags,
-        metadata=struct_from_json(model.metadata),
-    )
-
-
 def model_from_proto(message: model_pb2.Model) -> Model:
-    """Convert a model of a registry.
+    """Take a model of a registry as it came.
 
     Raises:
         ValueError: Its metadata is not JSON.
 
     """
-    return Model(
-        id=message.id,
-        name=message.name,
-        author=message.author,
-        downloads=message.downloads,
-        likes=message.likes,
-        tags=tuple(message.tags),
-        metadata=json_from_struct(message.metadata),
-    )
+    if message.metadata.fields:
+        json_from_struct(message.metadata)
+    return Model(message.SerializeToString())

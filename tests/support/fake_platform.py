@@ -199,7 +199,7 @@ class FakePlatform:
     async def search_models(self, query: str, limit: int) -> list[Model]:
         """Find models whose id has the words."""
         self._arrive("search_models")
-        return [model for model in self.models.values() if query in model.id][:limit]
+        return [model for model_id, model in self.models.items() if query in model_id][:limit]
 
     async def model(self, model_id: str) -> Model:
         """Find one model."""

@@ -155,9 +155,10 @@ async def test_an_estimate_comes_with_its_price(bench: Bench) -> None:
 
 
 async def test_models_are_searched_and_found(bench: Bench) -> None:
-    bench.platform("a").models = {name: Model(id=name) for name in ("org/llama-1b", "org/qwen")}
-    assert [model.id for model in await bench.catalog.search_models("a", "llama", 10)] == ["org/llama-1b"]
-    assert (await bench.catalog.model("a", "org/qwen")).id == "org/qwen"
+    llama, qwen = Model(b"llama"), Model(b"qwen")
+    bench.platform("a").models = {"org/llama-1b": llama, "org/qwen": qwen}
+    assert await bench.catalog.search_models("a", "llama", 10) == [llama]
+    assert await bench.catalog.model("a", "org/qwen") == qwen
     with pytest.raises(NotFound):
         await bench.catalog.model("a", "none")
     with pytest.raises(NotFound):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.artifacts.model import Artifact, ArtifactKind, ArtifactState
-from gateway.catalog.model import Model, Price, PriceSource, PriceUnit, Resource, ResourceType
+from gateway.catalog.model import Price, PriceSource, PriceUnit, Resource, ResourceType
 from gateway.errors import ChecksumMismatch, InvalidRequest
 from gateway.jobs.model import JobReason, JobState, Metric, Observation, Progress, ResourceState
 from gateway.plugins.model import LogSource, SubmitSafety
@@ -20,6 +21,7 @@ from gateway.wire.description import description_from_proto
 from gateway.wire.struct import json_from_struct, struct_from_json
 from gateway.wire.time import duration_from_proto, duration_to_proto, time_from_proto, time_to_proto
 from peftstudio.connector.v1.connector_service_pb2 import DescribeResponse
+from peftstudio.job.v1 import model_pb2
 from peftstudio.job.v1.job_state_pb2 import JobObservation
 from peftstudio.job.v1.resource_pb2 import Price as PriceMessage
 from peftstudio.job.v1.training_config_pb2 import TrainingConfig
@@ -92,15 +94,22 @@ def test_what_is_absent_stays_absent() -> None:
     assert seen == Observation(state=None)
 
 
-def test_metrics_resources_prices_and_models_survive_the_wire() -> None:
+def test_metrics_resources_and_prices_survive_the_wire() -> None:
     metric = Metric(name="loss", value=1.5, step=3, epoch=0.5, time=NOW, attempt=2)
     resource = Resource(id="r", name="R", type=ResourceType.GPU, gpu_type="L4", gpu_count=2, vram_gb=24, region="eu")
     price = Price(resource_id="r", not_priced=False, amount_micros=7, spot_amount_micros=0, as_of=NOW)
-    model = Model(id="m", tags=("a", "b"), metadata='{"n":1.5}')
     assert jobs.metric_from_proto(jobs.metric_to_proto(metric), received_at=NOW) == metric
     assert catalog.resource_from_proto(catalog.resource_to_proto(resource)) == resource
     assert catalog.price_from_proto(catalog.price_to_proto(price), received_at=NOW) == price
-    assert catalog.model_from_proto(catalog.model_to_proto(model)) == model
+
+
+def test_a_model_is_kept_as_it_came_unless_its_metadata_is_no_json() -> None:
+    model = model_pb2.Model(id="m", tags=("a", "b"))
+    model.metadata.update({"n": [1.5, {"deep": None}]})
+    assert model_pb2.Model.FromString(catalog.model_from_proto(model)) == model
+    model.metadata.fields["n"].list_value.values.add().number_value = math.nan
+    with pytest.raises(ValueError, match="JSON"):
+        catalog.model_from_proto(model)
 
 
 def test_equal_configurations_have_equal_documents() -> None:

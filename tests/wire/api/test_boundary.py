@@ -59,13 +59,14 @@ async def test_moving_a_file_may_take_longer_than_any_other_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boundary, "UNARY_SECONDS", 0.0)
-    server = grpc.aio.server(interceptors=[Boundary("secret")])
+    entrance = Boundary("secret")
+    server = grpc.aio.server(handlers=[entrance])
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "ListDatasets": grpc.unary_unary_rpc_method_handler(hang),
         "CommitUpload": grpc.unary_unary_rpc_method_handler(answer),
         "WriteUpload": grpc.stream_unary_rpc_method_handler(count),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    entrance.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_insecure_port(f"unix:{tmp_path}/s")
     await server.start()
     metadata = (("authorization", "Bearer secret"),)
@@ -87,9 +88,10 @@ async def test_every_reason_reaches_a_client_with_its_code_and_what_goes_with_it
     async def fail(request: bytes, context: object) -> bytes:
         raise GatewayError("so it is", reason=reason, metadata=DETAILS.get(reason, {}))
 
-    server = grpc.aio.server(interceptors=[Boundary("secret")])
+    entrance = Boundary("secret")
+    server = grpc.aio.server(handlers=[entrance])
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Fail": grpc.unary_unary_rpc_method_handler(fail)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    entrance.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_insecure_port(f"unix:{tmp_path}/s")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
@@ -114,9 +116,10 @@ async def test_a_bug_of_the_gateway_shows_an_id_and_nothing_else(
     async def fail(request: bytes, context: object) -> bytes:
         raise KeyError("internal detail")
 
-    server = grpc.aio.server(interceptors=[Boundary("secret")])
+    entrance = Boundary("secret")
+    server = grpc.aio.server(handlers=[entrance])
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Fail": grpc.unary_unary_rpc_method_handler(fail)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    entrance.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_insecure_port(f"unix:{tmp_path}/s")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
