@@ -1,0 +1,63 @@
+"""Options, markers, and the failure of a test whose connector asked what was not recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from connector_sdk.testing.recording import RecordedHttp
+
+RECORD = "--record-http"
+CONNECTOR = "peftstudio_connector"
+MARKERS = (
+    "connector(target): the connector that `connector` serves: a class, a function that makes one, or FILE.py[:Class]",
+    "platform(*apis): classes that `platform` serves in place of its own API, themselves or as module:Class",
+    "recorded_http(platform, others, credentials, ignore, hide, cassette): what `recorded_http` stands for, and how",
+)
+RECORDED: pytest.StashKey[RecordedHttp] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what is said on the command line and in the project's settings."""
+    group = parser.getgroup("peftstudio", "connectors of PEFT Studio Connect")
+    group.addoption(
+        RECORD,
+        metavar="FILE",
+        help="record tests with `recorded_http` against the platform, with the credentials in FILE (JSON)",
+    )
+    parser.addini(CONNECTOR, "the connector under test: FILE.py[:Class] or module[:Class]", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test whose connector asked what was not recorded, whatever the connector made of the answer."""
+    recorded = item.stash.get(RECORDED, None)
+    if recorded is None:
+        return (yield)
+    try:
+        result = yield
+    except BaseException as error:
+        recorded.is_kept = False
+        _check(recorded, error)
+        raise
+    _check(recorded, None)
+    return result
+
+
+def _check(recorded: RecordedHttp, error: BaseException | None) -> None:
+    from connector_sdk.testing.recording import UnansweredError
+
+    try:
+        recorded.check()
+    except UnansweredError as unanswered:
+        ending = f"\n\nThe test itself ended with {type(error).__name__}: {error}" if error else ""
+        pytest.fail(f"{unanswered}{ending}", pytrace=False)
