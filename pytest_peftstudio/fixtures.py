@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
@@ -37,7 +38,7 @@ def connector_factory(request: pytest.FixtureRequest) -> Factory:
 
 @async_fixture
 async def connector(connector_factory: Factory, tmp_path: Path) -> AsyncIterator[ConnectorHarness]:
-    """Serve the connector over a real socket: `connector.connect(…)` opens a connection, `connector.stub` makes calls."""
+    """Serve the connector over a real socket; `connector.connect(…)` opens a connection, `connector.stub` calls it."""
     from connector_sdk.testing import ConnectorHarness
 
     async with ConnectorHarness(connector_factory, work_dir=tmp_path) as harness:
@@ -52,6 +53,9 @@ async def platform(request: pytest.FixtureRequest) -> AsyncIterator[FakePlatform
     from connector_sdk.testing.platform.handle import platform_at
     from connector_sdk.testing.platform.serving import served
 
+    # Handlers find the account in `request["account"]`; aiohttp would rather have keys that older versions of it lack.
+    # pytest takes the filter back when the test ends.
+    warnings.filterwarnings("ignore", ".*web.RequestKey", module="connector_sdk.testing")
     marker = request.node.get_closest_marker("platform")
     apis = [load_api(api) if isinstance(api, str) else api for api in (marker.args if marker else ())]
     with in_thread(served(apis)) as url:
@@ -72,7 +76,7 @@ def recorded_http(request: pytest.FixtureRequest) -> Iterator[RecordedHttp]:
             request.node.stash[RECORDED] = recorded
             yield recorded
     except CassetteError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _opened(request: pytest.FixtureRequest) -> AbstractContextManager[RecordedHttp]:

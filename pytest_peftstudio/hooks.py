@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,10 @@ MARKERS = (
     "platform(*apis): classes that `platform` serves in place of its own API, themselves or as module:Class",
     "recorded_http(platform, others, credentials, ignore, hide, cassette): what `recorded_http` stands for, and how",
 )
+ADVICE = """
+
+If the connector is right, record the test again: pytest {record} FILE {test}
+What is another one in each run can be ignored: @pytest.mark.recorded_http(ignore=["name"])"""
 RECORDED: pytest.StashKey[RecordedHttp] = pytest.StashKey()
 
 
@@ -47,17 +53,26 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         result = yield
     except BaseException as error:
         recorded.is_kept = False
-        _check(recorded, error)
+        _check(recorded, item, error)
         raise
-    _check(recorded, None)
+    _check(recorded, item)
     return result
 
 
-def _check(recorded: RecordedHttp, error: BaseException | None) -> None:
+def _check(recorded: RecordedHttp, item: pytest.Item, error: BaseException | None = None) -> None:
     from connector_sdk.testing.recording import UnansweredError
 
     try:
         recorded.check()
     except UnansweredError as unanswered:
-        ending = f"\n\nThe test itself ended with {type(error).__name__}: {error}" if error else ""
-        pytest.fail(f"{unanswered}{ending}", pytrace=False)
+        advice = "" if recorded.is_recording else ADVICE.format(record=RECORD, test=item.nodeid)
+        ending = f"\n\nThe test itself ended with {_first_line(error)}" if error else ""
+        raise pytest.fail.Exception(f"{unanswered}{advice}{ending}", pytrace=False) from None
+
+
+def _first_line(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = str(error).strip().splitlines() or [""]
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}{where}: {lines[0]}"

@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from connector_sdk._redact import spellings
 from connector_sdk.testing.recording.names import PLACEHOLDER, placeholder
@@ -17,6 +17,9 @@ MIN_CHARS = 4
 MIN_BASE64_CHARS = 6
 """Shorter pieces of base64 say nothing, and are found everywhere."""
 
+_BACKSLASH = rb"(?i:\\|%(?:25)*5c)+"
+"""As often as JSON was put into JSON, and percent-encoded where that was put into a URL."""
+
 _BASE64_TAIL = rb"(?:[A-Za-z0-9+_=-]|%2B|%2F|%3D)*"
 _BASE64_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_-%")
 
@@ -24,14 +27,16 @@ _BASE64_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 class Blots:
     """Blot the secrets of some names out of bytes and texts."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        """Know secrets by their names; of two names with one value, the first counts."""
-        named = {value: name for name, value in reversed(list(secrets.items())) if _can_be_found(value)}
+    def __init__(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """Know secrets, each behind its name; of two names with one value, the first counts."""
+        named = {value: name for name, value in reversed(list(secrets)) if _can_be_found(value)}
         # Longest first, so that a value that contains another is blotted out whole.
         self._values = sorted(named, key=len, reverse=True)
         self._marks = [placeholder(named[value]).encode() for value in self._values]
         self._plain = _one_of([_anyhow(value)] for value in self._values)
-        self._encoded = _one_of((map(_anyhow, _in_base64(value)) for value in self._values), _BASE64_TAIL)
+        self._encoded = _one_of(
+            (map(_anyhow, dict.fromkeys(_in_base64(value))) for value in self._values), _BASE64_TAIL
+        )
 
     def __call__(self, data: bytes) -> bytes:
         """Return `data` with a placeholder for every secret."""
@@ -80,37 +85,38 @@ def _one_of(forms: Iterable[Iterable[bytes]], tail: bytes = b"") -> re.Pattern[b
 
 def _anyhow(text: str) -> bytes:
     """Match a text whichever of its characters are escaped, and how: programs differ in what they leave as it is."""
-    return b"".join(b"(?:%s)" % b"|".join(_forms(char)) for char in text)
+    letters = frozenset(filter(str.isalnum, filter(str.isascii, text)))  # nobody escapes those
+    return b"".join(char.encode() if char in letters else b"(?:%s)" % b"|".join(_forms(char)) for char in text)
 
 
 def _forms(char: str) -> Iterator[bytes]:
-    raw = char.encode()
-    yield re.escape(raw)
-    # Also what was encoded twice, as an address within an address is.
-    yield b"(?i:%s)" % b"".join(b"%%(?:25)*%02x" % byte for byte in raw)
+    yield from _in_url(char)
     units = char.encode("utf-16-be")
-    yield b"(?i:%s)" % b"".join(
-        rb"\\+u%s" % units[place : place + 2].hex().encode() for place in range(0, len(units), 2)
-    )
-    short = json.dumps(char)[1:-1]
-    if short.startswith("\\") and short[1] != "u":
-        yield rb"\\+" + re.escape(short[1].encode())
-    if char == "/":
-        yield rb"\\+/"
-    if char == " ":
-        yield rb"\+"
+    yield b"(?i:%s)" % b"".join(_BACKSLASH + b"u" + units[at : at + 2].hex().encode() for at in range(0, len(units), 2))
+    escaped = json.dumps(char)[1:-1]
+    if char == "/" or (escaped.startswith("\\") and escaped[1] != "u"):
+        yield _BACKSLASH + b"(?:%s)" % b"|".join(_in_url(escaped[-1]))
     if (entity := html.escape(char)) != char:
         yield re.escape(entity.encode())
 
 
+def _in_url(char: str) -> Iterator[bytes]:
+    raw = char.encode()
+    yield re.escape(raw)
+    # Also what was encoded twice, as an address within an address is.
+    yield b"(?i:%s)" % b"".join(b"%%(?:25)*%02x" % byte for byte in raw)
+    if char == " ":
+        yield rb"\+"
+
+
 def _in_base64(secret: str) -> Iterator[str]:
     """Encode what can be known of a secret's base64 wherever it begins within what is encoded, as `user:password`."""
-    data = secret.encode()
-    for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + data)
-        # Characters that also depend on what stands around are left out.
-        known = encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6].decode()
-        if len(known) >= MIN_BASE64_CHARS:
-            yield known
-            if (url_safe := known.translate({ord("+"): "-", ord("/"): "_"})) != known:
-                yield url_safe
+    for form in dict.fromkeys((secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])):
+        data = form.encode()
+        for before in range(3):
+            encoded = base64.b64encode(b"\0" * before + data)
+            # Characters that also depend on what stands around are left out.
+            known = encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6].decode()
+            if len(known) >= MIN_BASE64_CHARS:
+                yield known
+                yield known.translate({ord("+"): "-", ord("/"): "_"})

@@ -99,10 +99,9 @@ async def _pieces(answer: aiohttp.ClientResponse, kept: Answered) -> AsyncIterat
         size += len(data)
         if size > LARGEST_ANSWER_BYTES:
             raise _TooLargeError
-        if has_ended:
-            kept.pieces.append(b"")
-        kept.pieces[-1] += data
-        has_ended = is_end
         if data:
+            kept.pieces += [b""] if has_ended else []
+            kept.pieces[-1] += data
             yield data
+        has_ended = is_end
     kept.is_cut = False

@@ -15,16 +15,10 @@ MIN_CHARS = 12
 """Shorter values are hidden behind their names alone: as words, they may stand anywhere."""
 
 
-def learned(exchanges: Iterable[Recorded], hide: frozenset[str]) -> dict[str, str]:
-    """Return the secrets of a recording, each under another name where it must be: `access_token`, `access_token-2`."""
-    found: dict[str, str] = {}
-    seen: set[str] = set()
-    for name, value in (one for exchange in exchanges for one in _secrets(exchange, hide)):
-        if len(value) >= MIN_CHARS and value not in seen:
-            seen.add(value)
-            number = sum(known.rpartition("#")[0] == name for known in found) + 1
-            found[f"{name}#{number}"] = value
-    return {known.removesuffix("#1").replace("#", "-"): value for known, value in found.items()}
+def learned(exchanges: Iterable[Recorded], hide: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the secrets of a recording, each behind the name that it came with."""
+    for exchange in exchanges:
+        yield from ((name, value) for name, value in _secrets(exchange, hide) if len(value) >= MIN_CHARS)
 
 
 def _secrets(exchange: Recorded, hide: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -50,7 +44,7 @@ def _in_headers(headers: Pairs, hide: frozenset[str]) -> Iterator[tuple[str, str
             continue
         if "cookie" in name.lower():
             pairs = (one.strip().partition("=") for one in value.split(";"))
-            yield from ((cookie, content) for cookie, _, content in pairs if len(content) >= MIN_CHARS)
+            yield from ((cookie, content) for cookie, _, content in pairs)
             continue
         secret = value.rpartition(" ")[2]
         yield name.lower(), secret

@@ -68,13 +68,14 @@ class Likeness:
                 yield "body", other.model_dump_json()
 
     def _json(self, path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
+        if isinstance(value, dict):
+            value = {name: inner for name, inner in value.items() if name not in self.ignore}
         if isinstance(value, dict) and value:
             for name, inner in sorted(value.items()):
-                if name not in self.ignore:
-                    yield from self._json(f"{path}.{name}", inner)
+                yield from self._json(f"{path}.{name if name.isidentifier() else json.dumps(name)}", inner)
         elif isinstance(value, list) and value:
             for number, inner in enumerate(value):
-                yield from self._json(f"{path}.{number}", inner)
+                yield from self._json(f"{path}[{number}]", inner)
         else:
             yield path, json.dumps(value, ensure_ascii=False)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from connector_sdk.testing.recording.addresses import Addresses
@@ -35,18 +37,14 @@ class Player:
         if found is None:
             return self._failed(self._tape.miss(asked))
         if asked.method == WEBSOCKET:
-            return await self._talk(request, found)
+            return await play(request, found, partial(self._fits, found))
         return await give(request, found.answer, self._addresses)
 
-    async def _talk(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
-        response, problem = await play(request, exchange, self._compare)
-        if problem:
-            self.problems.append(f"{exchange.request.method} {exchange.request.url}: {problem}")
-        return response
-
-    def _compare(self, recorded: Frame, message: Message) -> str:
-        fields = map(self._likeness.frame_fields, (self._screen.frame(message), recorded))
-        return "; ".join(differences(*fields))
+    def _fits(self, exchange: Exchange, recorded: Frame, message: Message) -> bool:
+        said = differences(*map(self._likeness.frame_fields, (self._screen.frame(message), recorded)))
+        if said:
+            self.problems.append(f"{exchange.request.method} {exchange.request.url}: {'; '.join(said)}")
+        return not said
 
     def _failed(self, problem: str) -> web.Response:
         self.problems.append(problem)

@@ -135,7 +135,10 @@ def _written(
     platforms: Sequence[str], given: Mapping[str, str], exchanges: Sequence[Recorded], hide: frozenset[str]
 ) -> str:
     """Return the text of a cassette, from which every secret is gone."""
-    blots = Blots({**_secrets(given), **learned(exchanges, hide)})
+    declared = Blots(_secrets(given))
+    # What has a declared secret in it is hidden with that, as it is when it is replayed.
+    minted = ((name, value) for name, value in learned(exchanges, hide) if declared.text(value) == value)
+    blots = Blots([*_secrets(given), *minted])
     screen = Screen(blots, hide)
     cassette = Cassette(
         platforms=list(dict.fromkeys(map(blots.text, platforms))),
@@ -148,8 +151,8 @@ def _written(
     return text
 
 
-def _secrets(credentials: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in credentials.items() if not origin(value)}
+def _secrets(credentials: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in credentials.items() if not origin(value)]
 
 
 @asynccontextmanager

@@ -37,14 +37,20 @@ async def relay(session: aiohttp.ClientSession, request: web.BaseRequest, exchan
     ours = _ours((theirs.protocol,) if theirs.protocol else ())
     async with theirs:
         await ours.prepare(request)
-        sides = (_pass_on("connector", ours, theirs, exchange), _pass_on("platform", theirs, ours, exchange))
-        tasks = [asyncio.ensure_future(side) for side in sides]
+        sides = (_pass_on("platform", theirs, ours, exchange), _pass_on("connector", ours, theirs, exchange))
+        platform, _ = tasks = [asyncio.ensure_future(side) for side in sides]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            is_platforms = platform.done()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        code = (theirs if is_platforms else ours).close_code
+        exchange.close_code = None if code == BROKEN else code
+        if exchange.close_code is None:
+            return cut_off(request)
+        await (ours if is_platforms else theirs).close(code=exchange.close_code)
     return ours
 
 
@@ -56,39 +62,31 @@ async def _pass_on(by: Side, reader: Socket, writer: Socket, exchange: Recorded)
         elif message.type is aiohttp.WSMsgType.BINARY:
             exchange.messages.append(Message(by, message.data, is_text=False))
             await writer.send_bytes(message.data)
-    code = reader.close_code
-    exchange.close_code = None if code == BROKEN else code
-    await writer.close(code=code if code and code != BROKEN else aiohttp.WSCloseCode.INTERNAL_ERROR)
 
 
 async def play(
-    request: web.BaseRequest, exchange: Exchange, reply: Callable[[Frame, Message], str]
-) -> tuple[web.StreamResponse, str]:
-    """Say what the platform said, wait for what the connector said, and tell how it differs from what was recorded.
-
-    Args:
-        request: What opens the WebSocket.
-        exchange: What was recorded.
-        reply: Compares what is recorded with what has come, and says what is wrong; empty = nothing.
-
-    """
+    request: web.BaseRequest, exchange: Exchange, fits: Callable[[Frame, Message], bool]
+) -> web.StreamResponse:
+    """Say what the platform said, and wait for what the connector said; what does not fit ends it."""
     if exchange.answer.status != OPENED:
-        return web.Response(status=exchange.answer.status), ""
+        return web.Response(status=exchange.answer.status)
     offered = request.headers.get(PROTOCOLS, "").split(",")
     ours = _ours(tuple(part.strip() for part in offered if part.strip()))
     await ours.prepare(request)
     for frame in exchange.frames:
         if frame.by == "platform":
             await _say(ours, frame)
-        elif problem := await _heard(ours, frame, reply):
-            await ours.close(
-                code=aiohttp.WSCloseCode.UNSUPPORTED_DATA, message=b"the recording has another message here"
-            )
-            return ours, problem
+            continue
+        message = await _heard(ours)
+        if message is None:
+            return ours  # the connector has left, and says itself whether that is an error
+        if not fits(frame, message):
+            await ours.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION, message=b"another message was recorded")
+            return ours
     if exchange.close_code is None:
-        return cut_off(request), ""
+        return cut_off(request)
     await ours.close(code=exchange.close_code)
-    return ours, ""
+    return ours
 
 
 async def _say(ours: web.WebSocketResponse, frame: Frame) -> None:
@@ -96,12 +94,15 @@ async def _say(ours: web.WebSocketResponse, frame: Frame) -> None:
     await (ours.send_str(data.decode()) if frame.is_text else ours.send_bytes(data))
 
 
-async def _heard(ours: web.WebSocketResponse, frame: Frame, reply: Callable[[Frame, Message], str]) -> str:
+async def _heard(ours: web.WebSocketResponse) -> Message | None:
     message = await ours.receive()
-    if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-        return ""  # the connector has left: it says itself whether that is an error
-    is_text = message.type is aiohttp.WSMsgType.TEXT
-    return reply(frame, Message("connector", message.data.encode() if is_text else message.data, is_text=is_text))
+    match message.type:
+        case aiohttp.WSMsgType.TEXT:
+            return Message("connector", message.data.encode(), is_text=True)
+        case aiohttp.WSMsgType.BINARY:
+            return Message("connector", message.data, is_text=False)
+        case _:
+            return None
 
 
 def _ours(protocols: tuple[str, ...]) -> web.WebSocketResponse:
