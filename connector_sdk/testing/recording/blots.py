@@ -97,7 +97,7 @@ def _forms(char: str) -> Iterator[bytes]:
     if char == "/" or (escaped.startswith("\\") and escaped[1] != "u"):
         yield _BACKSLASH + b"(?:%s)" % b"|".join(_in_url(escaped[-1]))
     if (entity := html.escape(char)) != char:
-        yield re.escape(entity.encode())
+        yield b"".join(b"(?:%s)" % b"|".join(_in_url(part)) for part in entity)
 
 
 def _in_url(char: str) -> Iterator[bytes]:

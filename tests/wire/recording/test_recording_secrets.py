@@ -90,7 +90,7 @@ async def say(url: str, place: str, form: str) -> None:
 PLACES = (*REQUESTS, *(f"answer {kind}" for kind in ("JSON", "text", "bytes", "header", "cookie", "stream")), "message")
 
 
-@settings(max_examples=80)
+@settings(max_examples=1500)
 @given(
     secret=SECRETS,
     core=CORES,
