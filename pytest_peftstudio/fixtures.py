@@ -30,7 +30,7 @@ def connector_factory(request: pytest.FixtureRequest) -> Factory:
     Override it to change what a connector is made with, e.g. an address that stands in its code.
     """
     marker = request.node.get_closest_marker("connector")
-    target = marker.args[0] if marker else request.config.getini(CONNECTOR)
+    target = _said(marker, "target") if marker else request.config.getini(CONNECTOR)
     if not target:
         pytest.fail(f"Say which connector is tested: {CONNECTOR} in pytest's settings, or a marker.", pytrace=False)
     return _loaded(target, request.config.rootpath) if isinstance(target, str) else target
@@ -57,8 +57,8 @@ async def platform(request: pytest.FixtureRequest) -> AsyncIterator[FakePlatform
     # pytest takes the filter back when the test ends.
     warnings.filterwarnings("ignore", ".*web.RequestKey", module="connector_sdk.testing")
     marker = request.node.get_closest_marker("platform")
-    apis = [load_api(api) if isinstance(api, str) else api for api in (marker.args if marker else ())]
-    with in_thread(served(apis)) as url:
+    api = _said(marker, "api") if marker else None
+    with in_thread(served(() if api is None else (load_api(api) if isinstance(api, str) else api,))) as url:
         async with platform_at(url) as running:
             yield running
 
@@ -77,6 +77,11 @@ def recorded_http(request: pytest.FixtureRequest) -> Iterator[RecordedHttp]:
             yield recorded
     except CassetteError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _said(marker: pytest.Mark, name: str) -> Any:
+    """Return what a marker says, by name or not: pytest takes a class that is said without a name for a test."""
+    return marker.kwargs[name] if name in marker.kwargs else marker.args[0]
 
 
 def _opened(request: pytest.FixtureRequest) -> AbstractContextManager[RecordedHttp]:
@@ -109,7 +114,11 @@ def _credentials(path: Path) -> Mapping[str, str]:
 
 @cache
 def _loaded(target: str, root: Path) -> Factory:
-    from connector_sdk._load import load
+    from connector_sdk._load import find
+    from connector_sdk._start import StartError
 
     file, colon, name = target.partition(":")
-    return load(f"{root / file}{colon}{name}" if file.endswith(".py") else target)
+    try:
+        return find(f"{root / file}{colon}{name}" if file.endswith(".py") else target)
+    except StartError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 RECORD = "--record-http"
 CONNECTOR = "peftstudio_connector"
 MARKERS = (
-    "connector(target): the connector that `connector` serves: a class, a function that makes one, or FILE.py[:Class]",
-    "platform(*apis): classes that `platform` serves in place of its own API, themselves or as module:Class",
+    "connector(target): what `connector` serves: FILE.py[:Class], module[:Class], or target= a class",
+    "platform(api): what `platform` serves in place of its own API: module:Class, or api= a class",
     "recorded_http(platform, others, credentials, ignore, hide, cassette): what `recorded_http` stands for, and how",
 )
 ADVICE = """

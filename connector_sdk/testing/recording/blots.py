@@ -106,7 +106,7 @@ def _in_url(char: str) -> Iterator[bytes]:
     # Also what was encoded twice, as an address within an address is.
     yield b"(?i:%s)" % b"".join(b"%%(?:25)*%02x" % byte for byte in raw)
     if char == " ":
-        yield rb"\+"
+        yield rb"(?:\+|(?i:%(?:25)*2b))"
 
 
 def _in_base64(secret: str) -> Iterator[str]:

@@ -96,7 +96,7 @@ def test_another_value_is_another_request(one: object, other: object) -> None:
 def test_a_form_matches_by_its_fields() -> None:
     def form(line: str) -> Request:
         kind = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-        return Request(method="POST", url=f"{API}/login", headers=kind, body=TextBody(lines=[line]))
+        return Request(method="POST", url=f"{API}/login", headers={**kind}, body=TextBody(lines=[line]))
 
     tape = taped(form("a=1&b=2"), ignore=("nonce",))
     assert place(tape, form("b=2&a=1&nonce=7")) == 0
