@@ -73,6 +73,7 @@ def recorded_http(request: pytest.FixtureRequest) -> Iterator[RecordedHttp]:
 
     try:
         with _opened(request) as recorded:
+            recorded.is_kept = False  # until the test has passed
             request.node.stash[RECORDED] = recorded
             yield recorded
     except CassetteError as error:

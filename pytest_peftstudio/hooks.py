@@ -52,10 +52,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         result = yield
     except BaseException as error:
-        recorded.is_kept = False
         _check(recorded, item, error)
         raise
     _check(recorded, item)
+    recorded.is_kept = True
     return result
 
 

@@ -12,6 +12,7 @@ from connector_sdk.testing.recording.addresses import Addresses
 from connector_sdk.testing.recording.answers import cut_off, headers_for
 from connector_sdk.testing.recording.exchange import Answered, Recorded, told
 from connector_sdk.testing.recording.requests import TUNNEL, asked_of, is_tunnel, is_websocket, unanswered
+from connector_sdk.testing.recording.showing import Screen
 from connector_sdk.testing.recording.sockets import relay
 
 LARGEST_ANSWER_BYTES = 8 * 2**20
@@ -21,10 +22,11 @@ LARGEST_ANSWER_BYTES = 8 * 2**20
 class Forwarder:
     """Answer as the platform does, and record it."""
 
-    def __init__(self, session: aiohttp.ClientSession, addresses: Addresses) -> None:
-        """Ask through `session`."""
+    def __init__(self, session: aiohttp.ClientSession, addresses: Addresses, screen: Screen) -> None:
+        """Ask through `session`; problems are told as `screen` shows them."""
         self._session = session
         self._addresses = addresses
+        self._screen = screen
         self.recorded: list[Recorded] = []
         self.problems: list[str] = []
 
@@ -39,12 +41,10 @@ class Forwarder:
                 return await relay(self._session, request, exchange)
             return await self._forward(request, exchange)
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
-            return self._failed(f"{exchange.asked.method} {exchange.asked.url} did not reach the platform: {error}")
+            return self._failed(f"{self._shown(exchange)} did not reach the platform: {error}")
         except _TooLargeError:
-            what = (
-                f"{exchange.asked.method} {exchange.asked.url} is answered with more than {LARGEST_ANSWER_BYTES} bytes"
-            )
-            return self._failed(f"{what}, which is no cassette's size: record with a smaller file.")
+            size = f"more than {LARGEST_ANSWER_BYTES} bytes, which is no cassette's size"
+            return self._failed(f"{self._shown(exchange)} is answered with {size}: record with a smaller file.")
 
     async def _forward(self, request: web.BaseRequest, exchange: Recorded) -> web.StreamResponse:
         asked = exchange.asked
@@ -82,6 +82,9 @@ class Forwarder:
 
     def _localised(self, kept: Answered, data: bytes) -> bytes:
         return self._addresses.localised(data) if kept.is_text else data
+
+    def _shown(self, exchange: Recorded) -> str:
+        return f"{exchange.asked.method} {self._screen.request(exchange.asked).url}"
 
     def _failed(self, problem: str) -> web.Response:
         self.problems.append(problem)

@@ -96,7 +96,8 @@ def record_http(
     platforms = [address for address in (platform, *given.values(), *others) if origin(address)]
     if not platforms:
         raise CassetteError("Nothing says where the platform is: name it, or give the credentials an address.")
-    with in_thread(_recording(platforms)) as (forwarder, addresses):
+    screen = Screen(Blots(_secrets(given)), frozenset(hide))
+    with in_thread(_recording(platforms, screen)) as (forwarder, addresses):
         recorded = RecordedHttp(addresses, platforms, given, forwarder.problems, is_recording=True)
         yield recorded
     if recorded.is_kept and not forwarder.problems:
@@ -156,7 +157,7 @@ def _secrets(credentials: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def _recording(platforms: Sequence[str]) -> AsyncIterator[tuple[Forwarder, Addresses]]:
+async def _recording(platforms: Sequence[str], screen: Screen) -> AsyncIterator[tuple[Forwarder, Addresses]]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
     async with aiohttp.ClientSession(
         timeout=timeout,
@@ -167,7 +168,7 @@ async def _recording(platforms: Sequence[str]) -> AsyncIterator[tuple[Forwarder,
     ) as session:
         with socket.create_server((HOST, 0)) as listener:
             addresses = Addresses(platforms, _address(listener))
-            forwarder = Forwarder(session, addresses)
+            forwarder = Forwarder(session, addresses, screen)
             async with _served(listener, forwarder.handle):
                 yield forwarder, addresses
 

@@ -128,6 +128,14 @@ def test_a_test_that_fails_writes_no_cassette(project: pytest.Pytester, monkeypa
     assert not (project.path / "cassettes").exists()
 
 
+def test_a_test_that_is_not_reached_writes_no_cassette(project: pytest.Pytester) -> None:
+    project.makeconftest("import pytest\n\n@pytest.fixture\ndef broken(recorded_http):\n    raise OSError('broken')\n")
+    project.makepyfile(test_acme="async def test_submit(recorded_http, broken): ...")
+    with account(project):
+        record(project).assert_outcomes(errors=1)
+    assert not (project.path / "cassettes").exists()
+
+
 def test_a_missing_cassette_says_how_it_is_recorded(project: pytest.Pytester) -> None:
     result = replay(project)
     result.assert_outcomes(errors=1)

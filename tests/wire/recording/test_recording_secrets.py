@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from connector_sdk.testing.recording import CassetteError, record_http, replay_http
+from connector_sdk.testing.recording import CassetteError, UnansweredError, record_http, replay_http
 from tests.support.canaries import CORES, FORMS, SECRETS, is_in
 from tests.support.recorded import vendor
 
@@ -175,6 +175,20 @@ async def test_a_cassette_that_would_hold_a_secret_is_not_written(
         ):
             await say(recorded.url, "text", 'a-"secret"-of-the-test')
     assert not path.exists()
+
+
+async def test_what_goes_wrong_with_a_recording_is_told_without_secrets(tmp_path: Path) -> None:
+    async with vendor(handler) as url:
+        pass
+    with record_http(tmp_path / "c.json", platform=url, credentials={"api_key": "a-secret-of-the-test"}) as recorded:
+        async with aiohttp.ClientSession() as session:
+            path = "/a-secret-of-the-test?token=another-secret"
+            async with session.get(f"{recorded.url}{path}") as answer:
+                said = await answer.text()
+        assert "/REDACTED-api_key?token=REDACTED-token did not reach" in said
+        assert "secret" not in said
+        with pytest.raises(UnansweredError, match="REDACTED-api_key"):
+            recorded.check()
 
 
 async def test_an_address_among_the_credentials_is_where_the_platform_is(tmp_path: Path) -> None:
