@@ -21,6 +21,11 @@ INTERFACE = "connectors.base"
 
 def load(target: str) -> type[PlatformConnector]:
     """Load `FILE.py`, `FILE.py:Class`, `module` or `module:Class`; raises `StartError` with what to do."""
+    return complete(find(target), _split(target)[0])
+
+
+def find(target: str) -> type[PlatformConnector]:
+    """Load a class as `load` does, also one that lacks methods, as while it is written."""
     place, class_name = _split(target)
     provide_interface()
     try:
@@ -30,7 +35,7 @@ def load(target: str) -> type[PlatformConnector]:
         raise StartError(
             f"{place} cannot be imported ({type(error).__name__}: {error}): correct it, or install what it needs."
         ) from error
-    return complete(_chosen(module, class_name, place), place)
+    return _chosen(module, class_name, place)
 
 
 def complete(connector_class: type[PlatformConnector], place: str) -> type[PlatformConnector]:

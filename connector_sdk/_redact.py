@@ -21,11 +21,11 @@ class Secrets:
 
     def hide_during_call(self, values: Iterable[str]) -> None:
         """Redact `values` from what the current call says, also once it has failed."""
-        self._of_call.set(_spellings(values))
+        self._of_call.set(spellings(values))
 
     def remember(self, connection_id: str, values: Iterable[str]) -> None:
         """Redact `values` for as long as the connection is open, with those of before: they are still about."""
-        self._by_connection[connection_id] = self._by_connection.get(connection_id, frozenset()) | _spellings(values)
+        self._by_connection[connection_id] = self._by_connection.get(connection_id, frozenset()) | spellings(values)
 
     def forget(self, connection_id: str) -> None:
         """Drop the values of a closed connection."""
@@ -39,7 +39,7 @@ class Secrets:
         return text
 
 
-def _spellings(values: Iterable[str]) -> frozenset[str]:
+def spellings(values: Iterable[str]) -> frozenset[str]:
     """Add the forms that a secret takes within URLs and JSON."""
     found: set[str] = set()
     for value in values:

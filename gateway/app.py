@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -151,6 +151,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack, database: Database
     await connectors.start()
     stack.push_async_callback(connectors.stop)
     connections = _connections(data, database, connectors, ledger, clock)
+    await connections.drop_former()
     accounts = Accounts(connectors, connections.get, connections.credentials, connections.note_unreachable)
     catalog = Catalog(accounts, connections, clock)
     stack.push_async_callback(catalog.close)
@@ -198,7 +199,8 @@ def _surroundings(
         platforms=accounts,
         logs=logs,
         clock=clock,
-        secrets=_secrets(connections),
+        secrets=connections.secrets,
+        drop_secrets=connections.drop_former,
         list_artifacts=Review(artifacts, ledger).doubts,
         note_rejected=note_rejected,
     )
@@ -304,13 +306,6 @@ async def _files(
     uploads = Uploads(accounts, connections, upload_store, blobs, datasets, clock)
     await uploads.drop_abandoned()
     return _Files(artifacts, uploads, datasets)
-
-
-def _secrets(connections: Connections) -> Callable[[str], Awaitable[Collection[str]]]:
-    async def secrets(connection_id: str) -> Collection[str]:
-        return (await connections.credentials(connection_id)).values()
-
-    return secrets
 
 
 def _note_rejected(connections: Connections) -> Callable[[str, str], Awaitable[None]]:

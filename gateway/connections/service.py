@@ -142,6 +142,22 @@ class Connections:
             raise NotFound("connection", connection_id)
         return self._vault.open(connection_id, sealed)
 
+    async def secrets(self, connection_id: str) -> frozenset[str]:
+        """Decrypt all that must not be seen in the logs of a connection's jobs: some began with former credentials.
+
+        Raises:
+            NotFound: There is no such connection.
+            KeyUnusable: They were sealed with another key.
+        """
+        values = set((await self.credentials(connection_id)).values())
+        for sealed in await self._store.former(connection_id):
+            values.update(self._vault.open(connection_id, sealed).values())
+        return frozenset(values)
+
+    async def drop_former(self, job_id: str = "") -> None:
+        """Delete former credentials that no job prints any more, now that one has ended; empty = look at all jobs."""
+        await self._store.drop_former(job_id)
+
     async def mark(self, connection_id: str, state: ConnectionState, message: str = "") -> Connection:
         """Keep what was noticed about a connection, e.g. that the platform no longer accepts its credentials."""
         connection = await self.get(connection_id)

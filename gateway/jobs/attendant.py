@@ -57,6 +57,8 @@ class Surroundings:
     clock: Clock
     secrets: Callable[[str], Awaitable[Collection[str]]]
     """Tells what must not be seen in a connection's logs."""
+    drop_secrets: Callable[[str], Awaitable[object]]
+    """Forgets what this job alone could still have printed, now that its log is closed."""
     list_artifacts: Callable[[str], Awaitable[Sequence[str]]]
     """Looks at a job's files before its end is announced, and says what is wrong with them."""
     note_rejected: Callable[[str, str], Awaitable[object]]
@@ -91,6 +93,7 @@ class Attendant:
                     job_log.finish(Ending(job.state, is_complete))
                 if job.is_log_open:
                     await self._around.ledger.close_log(job.id, job_log.segments.mark.last_seq)
+                await self._around.drop_secrets(job.id)
             finally:
                 job_log.is_live = False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from gateway.plugins.condition import Hold, Rung
 from gateway.plugins.decisions import Launch, Open
 from gateway.plugins.ending import give_up, stop
@@ -10,6 +12,9 @@ from gateway.plugins.exits import Ending
 from gateway.plugins.model import ConnectorState, ExitClass
 from gateway.plugins.resting import WAITS_FOR_AUTHOR, follow, judge
 from gateway.plugins.turn import Turn
+
+_LEAVE = timedelta(seconds=2)
+"""For a process that has said why it cannot start to exit: runtimes and their threads take a while to end."""
 
 _WAITED_FOR = {
     StartStep.QUEUED: "it had no turn to start",
@@ -84,7 +89,9 @@ def opened(turn: Turn) -> None:
 def refused(turn: Turn, ending: Ending) -> None:
     """End a process that cannot be used; one that said so is about to exit with a code that says more."""
     if turn.condition.state is ConnectorState.STARTING:
-        give_up(turn, ending, first_wait=turn.limits.last_words)
+        # Killed before it exits, one that asks to be tried again would be quarantined.
+        has_said_so = ending.exit_class is ExitClass.CONFIG
+        give_up(turn, ending, first_wait=_LEAVE if has_said_so else turn.limits.last_words)
 
 
 def overdue(turn: Turn) -> None:

@@ -14,7 +14,7 @@ from gateway.connections.model import Connection, ConnectionState
 from gateway.paging import PageRequest
 from gateway.store.columns import micros, micros_or_none, moment, moment_or_none
 from gateway.store.database import Database
-from gateway.store.schema import connections
+from gateway.store.schema import connections, former_credentials, jobs
 
 
 class NameTaken(Exception):
@@ -30,10 +30,12 @@ class _Known:
     found: Mapping[str, Connection]
     """By id and by name; an id comes before an equal name."""
     sealed: Mapping[str, bytes]
+    former: Sequence[Row[tuple[object, ...]]]
+    """Credentials that were replaced, one row for each job that began with them."""
 
 
 class ConnectionStore:
-    """Keep connections; sealed credentials leave no trace once they are replaced or removed.
+    """Keep connections; sealed credentials leave no trace once they are replaced or removed and no job may print them.
 
     There are few of them, and every call to a platform needs its one: what the table has stays in memory as well.
     """
@@ -85,14 +87,40 @@ class ConnectionStore:
             await db.execute(update(connections).where(connections.c.id == connection.id).values(_values(connection)))
 
     async def rotate(self, connection: Connection, sealed: bytes) -> None:
-        """Replace the sealed credentials, leaving nothing of the old ones in the file."""
+        """Replace the sealed credentials, leaving the old ones in the file for jobs alone that may still print them."""
         values = {**_values(connection), "credentials": sealed}
+        printing = (
+            select(connections.c.id, jobs.c.id, connections.c.credentials)
+            .join(jobs, jobs.c.connection_id == connections.c.id)
+            .where(connections.c.id == connection.id, jobs.c.is_log_open == 1)
+        )
+        columns = ["connection_id", "job_id", "credentials"]
         async with self._changing(), self._database.erase() as db:
+            await db.execute(insert(former_credentials).from_select(columns, printing))
             await db.execute(update(connections).where(connections.c.id == connection.id).values(values))
+
+    async def former(self, connection_id: str) -> list[bytes]:
+        """Get the sealed credentials that jobs of a connection began with and that were replaced since."""
+        rows = (row for row in (await self._table()).former if row.connection_id == connection_id)
+        return list(dict.fromkeys(bytes(row.credentials) for row in rows))
+
+    async def drop_former(self, job_id: str = "") -> None:
+        """Delete what was replaced and no job prints any more, leaving nothing of it in the file.
+
+        Args:
+            job_id: A job that has ended: if it began with none of it, nothing is done; empty = look at all.
+
+        """
+        if not any(job_id in ("", row.job_id) for row in (await self._table()).former):
+            return
+        printing = select(jobs.c.id).where(jobs.c.is_log_open == 1)
+        async with self._changing(), self._database.erase() as db:
+            await db.execute(delete(former_credentials).where(former_credentials.c.job_id.not_in(printing)))
 
     async def remove(self, connection_id: str) -> None:
         """Delete a connection, leaving nothing of its credentials in the file."""
         async with self._changing(), self._database.erase() as db:
+            await db.execute(delete(former_credentials).where(former_credentials.c.connection_id == connection_id))
             await db.execute(delete(connections).where(connections.c.id == connection_id))
 
     async def _table(self) -> _Known:
@@ -101,7 +129,8 @@ class ConnectionStore:
         async with self._using_table:
             if self._known is None:
                 async with self._database.read() as db:
-                    self._known = _known((await db.execute(select(connections))).all())
+                    rows = (await db.execute(select(connections))).all()
+                    self._known = _known(rows, (await db.execute(select(former_credentials))).all())
             return self._known
 
     @asynccontextmanager
@@ -114,12 +143,12 @@ class ConnectionStore:
                 self._known = None
 
 
-def _known(rows: Sequence[Row[tuple[object, ...]]]) -> _Known:
+def _known(rows: Sequence[Row[tuple[object, ...]]], former: Sequence[Row[tuple[object, ...]]]) -> _Known:
     # Sorted here: databases sort text by rules of their own.
     found = sorted(map(_connection, rows), key=lambda connection: connection.id)
     by_name = {connection.name: connection for connection in found}
     by_id = {connection.id: connection for connection in found}
-    return _Known(found, by_name | by_id, {row.id: bytes(row.credentials) for row in rows})
+    return _Known(found, by_name | by_id, {row.id: bytes(row.credentials) for row in rows}, former)
 
 
 def _values(connection: Connection) -> dict[str, str | int | bytes | None]:

@@ -26,6 +26,16 @@ connections = Table(
     Column("verified_at", BigInteger),
 )
 
+former_credentials = Table(
+    "former_credentials",
+    metadata,
+    # What a job began with and may still print, once its connection has other ones.
+    Column("id", Integer, primary_key=True),
+    Column("connection_id", Word(64), nullable=False),
+    Column("job_id", Word(64), nullable=False),
+    Column("credentials", LargeBinary, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,

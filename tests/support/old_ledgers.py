@@ -129,7 +129,31 @@ _SECOND: Rows = {
     "ledger_owner": [],
 }
 
-ROWS: Mapping[str, Rows] = {"0001": _FIRST, "0002": _SECOND}
+_THIRD: Rows = {
+    **_SECOND,
+    "deployments": [
+        {
+            "id": "dep-1",
+            "connection_id": "conn-1",
+            "connector_id": "lab",
+            "request_id": None,
+            "request_hash": "hash",
+            "model": "adapter",
+            "base_model": "m",
+            "resource_id": "gpu",
+            "options": "{}",
+            "state": "RUNNING",
+            "message": "",
+            "platform_id": "remote-1",
+            "endpoint_url": "https://endpoint.example",
+            "created_at": 1,
+            "updated_at": 2,
+            "stopped_at": None,
+        }
+    ],
+}
+
+ROWS: Mapping[str, Rows] = {"0001": _FIRST, "0002": _SECOND, "0003": _THIRD}
 """What a ledger of each earlier revision holds; a new migration adds the one before it."""
 
 

@@ -7,7 +7,8 @@ refuse-N (writes an error instead of the handshake and exits with N), mute (writ
 token with its answers), stubborn (ignores Shutdown, the lifeline and SIGTERM), protocol-2, holes (sends a file's
 bytes for wrong offsets), old-contract (was built with another contract), segv (crashes natively on SIGUSR2), orphan
 (leaves a process in its session but not in its group), chatter-N (prints N lines at its start), slow (is NOT_SERVING
-until a file `go` is in its folder). `batch` is no fault: it declares batch_get_job_status.
+until a file `go` is in its folder), slow-exit (refuse-N takes its time to exit). `batch` is no fault: it declares
+batch_get_job_status.
 """
 
 from __future__ import annotations
@@ -327,6 +328,7 @@ def misbehave_before_handshake() -> None:
         os._exit(code)
     if (code := fault_code("refuse")) is not None:
         say({"version": 1, "error": "no engine here; install it"})
+        time.sleep(0.5 if "slow-exit" in FAULTS else 0)
         os._exit(code)
     if "mute" in FAULTS:
         time.sleep(3600)

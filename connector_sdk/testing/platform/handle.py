@@ -98,10 +98,17 @@ async def fake_platform(*apis: str) -> AsyncIterator[FakePlatform]:
         assert process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
             url = str(json.loads(await process.stdout.readline())["url"])
-        async with aiohttp.ClientSession(url, raise_for_status=True) as session:
-            yield FakePlatform(url, session)
+        async with platform_at(url) as platform:
+            yield platform
     finally:
         await _stop(process)
+
+
+@asynccontextmanager
+async def platform_at(url: str) -> AsyncIterator[FakePlatform]:
+    """Use a platform that runs."""
+    async with aiohttp.ClientSession(url, raise_for_status=True) as session:
+        yield FakePlatform(url, session)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

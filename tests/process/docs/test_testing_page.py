@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from connector_sdk.testing import fake_platform
 from connector_sdk.testing.platform import Conditions
 from connector_sdk.testing.platform.switches import Faults
 
@@ -19,17 +21,47 @@ PAGE = Path(__file__).parents[3] / "docs" / "testing.md"
 RUN_SECONDS = 110
 
 
-async def test_the_example_runs(tmp_path: Path) -> None:
-    files = re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert [name for name, _ in files] == ["acme_api.py", "acme_connector.py", "test_acme.py"]
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = re.findall(r"<!-- file: (\S+) -->\n```[a-z]+\n(.*?)```", PAGE.read_text(), re.DOTALL)
     for name, code in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(code)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_acme.py"]
+    assert {path.name for path in tmp_path.rglob("test_*.py")} == {
+        *("test_acme.py", "test_acme_recorded.py", "test_fixed_address.py"),
+    }
+    return tmp_path
+
+
+async def run(project: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *arguments]
     done = await asyncio.to_thread(
-        subprocess.run, command, cwd=tmp_path, capture_output=True, text=True, timeout=RUN_SECONDS, check=False
+        subprocess.run, command, cwd=project, capture_output=True, text=True, timeout=RUN_SECONDS, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout
+    return done.stdout + done.stderr
+
+
+async def test_the_examples_run_and_are_recorded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(project)
+    async with fake_platform("acme_api:AcmeApi") as platform:
+        (project / "credentials.json").write_text(json.dumps(platform.credentials))
+        assert "1 passed" in await run(project, "--record-http", "credentials.json", "-k", "a_pod_runs")
+    assert (project / "cassettes" / "test_acme_recorded" / "test_a_pod_runs.json").exists()
+    assert "3 passed" in await run(project)
+
+
+async def test_a_miss_reads_as_the_page_says(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = PAGE.read_text()
+    miss = re.search(r"<!-- a miss -->\n```text\n(.*?)```", text, re.DOTALL)
+    assert miss is not None
+    monkeypatch.syspath_prepend(project)
+    async with fake_platform("acme_api:AcmeApi") as platform:
+        (project / "credentials.json").write_text(json.dumps(platform.credentials))
+        await run(project, "--record-http", "credentials.json", "-k", "a_pod_runs")
+    test = project / "test_acme.py"
+    test.write_text(test.read_text().replace('base_model="m"', 'base_model="n"'))
+    said = await run(project, "-k", "a_pod_runs")
+    assert miss[1] in said.replace(platform.url, "https://api.acme.example"), said
 
 
 def test_the_page_names_every_switch() -> None:

@@ -73,8 +73,9 @@ async def test_a_connector_that_dies_at_its_start_gives_one_error_with_its_last_
         assert {death.exit_class for death in bench.connectors.deaths("plain")} == {ExitClass.ERROR}
 
 
-async def test_a_connector_that_asks_to_be_tried_again_is(tmp_path: Path) -> None:
-    async with Bench(tmp_path, [plain("refuse-75")]) as bench:
+@pytest.mark.parametrize("exits", [(), ("slow-exit",)])
+async def test_a_connector_that_asks_to_be_tried_again_is(tmp_path: Path, exits: tuple[str, ...]) -> None:
+    async with Bench(tmp_path, [plain("refuse-75", *exits)]) as bench:
         with pytest.raises(ConnectorDown, match="no engine here"):
             await bench.connectors.client("plain", FEW_TRIES)
         assert {death.exit_class for death in bench.connectors.deaths("plain")} == {ExitClass.TEMPORARY}

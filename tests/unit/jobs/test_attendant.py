@@ -85,6 +85,7 @@ def attendant_of(
         logs=LogStore(folder),
         clock=clock,
         secrets=nothing,
+        drop_secrets=nothing,
         list_artifacts=review,
         note_rejected=nothing,
     )

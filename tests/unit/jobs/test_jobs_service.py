@@ -89,6 +89,7 @@ async def jobs(
             logs=LogStore(folder),
             clock=clock,
             secrets=nothing,
+            drop_secrets=nothing,
             list_artifacts=nothing,
             note_rejected=nothing,
         )
