@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +9,29 @@ from datetime import UTC, datetime
 
 from tests.bench import calls, connectors, files, followers, growth, ledger, lines, rest, submits
 from tests.bench.gateways import HARMS
-from tests.bench.measure import Row
+from tests.bench.machine import Machine
+from tests.bench.measure import Effort, Row, seconds
+from tests.bench.peers.fronts import PEERS, missing
 
-Group = Callable[[int], Awaitable[list[Row]]]
+Group = Callable[[Effort], Awaitable[list[Row]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of the suite."""
 
-    machine: str
+    machine: Machine
     finished_at: datetime
     rows: tuple[Row, ...]
+    left_out: tuple[str, ...]
+    """Peers that are not installed."""
+    took: dict[str, float]
+    """Seconds for each group."""
+
+
+def _in_rounds(group: Callable[[int], Awaitable[list[Row]]]) -> Group:
+    """Give a group that has one size."""
+    return lambda effort: group(effort.rounds)
 
 
 async def _starts(rounds: int) -> list[Row]:
@@ -38,31 +47,37 @@ async def _neighbours(rounds: int) -> list[Row]:
     return [await connectors.neighbour(rounds, harmful) for harmful in HARMS]
 
 
-async def _followers(rounds: int) -> list[Row]:
+async def _followers(_: int) -> list[Row]:
     return await followers.many_followers()
 
 
 GROUPS: dict[str, tuple[str, Group]] = {
-    "P1": ("single calls", calls.single_calls),
-    "P3": ("log lines", lines.log_lines),
-    "P5": ("files", files.file_bytes),
-    "P7": ("ten thousand followers", _followers),
-    "P8": ("100,000 jobs", ledger.many_jobs),
-    "P9": ("connectors' starts", _starts),
-    "P10": ("submissions", submits.submissions),
-    "P11": ("at rest", rest.at_rest),
-    "P12": ("neighbours", _neighbours),
-    "P13": ("growth", growth.growth),
+    "P1": ("single calls", _in_rounds(calls.single_calls)),
+    "P3": ("log lines", _in_rounds(lines.log_lines)),
+    "P5": ("files", _in_rounds(files.file_bytes)),
+    "P7": ("ten thousand followers", _in_rounds(_followers)),
+    "P8": ("100,000 jobs", _in_rounds(ledger.many_jobs)),
+    "P9": ("connectors' starts", _in_rounds(_starts)),
+    "P10": ("submissions", _in_rounds(submits.submissions)),
+    "P11": ("at rest", _in_rounds(rest.at_rest)),
+    "P12": ("neighbours", _in_rounds(_neighbours)),
+    "P13": ("growth", _in_rounds(growth.growth)),
 }
-"""Each with what it is about; P2 and P6 are measured with P1, P4 with P3."""
+"""Each with what it is about."""
+MEASURED_WITH = {"P2": "P1", "P4": "P3", "P6": "P1"}
 
 
-async def measure(wanted: Sequence[str], rounds: int) -> Run:
+async def measure(wanted: Sequence[str], effort: Effort) -> Run:
     """Take measurements, one group after the other."""
-    rows: list[Row] = []
-    for name in wanted:
+    machine, rows, took = Machine.found(), list[Row](), dict[str, float]()
+    for name in dict.fromkeys(MEASURED_WITH.get(name, name) for name in wanted):
         what, group = GROUPS[name]
-        print(f"{name}: {what} ...", file=sys.stderr, flush=True)
-        rows += [replace(row, group=row.group or name) for row in await group(rounds)]
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return Run(machine, datetime.now(UTC), tuple(rows))
+        print(f"{name}: {what} ...", end=" ", file=sys.stderr, flush=True)
+
+        async def work(group: Group = group, name: str = name) -> None:
+            rows.extend(replace(row, group=row.group or name) for row in await group(effort))
+
+        took[name] = await seconds(work())
+        print(f"{took[name]:.0f} s", file=sys.stderr, flush=True)
+    left_out = tuple(filter(None, map(missing, PEERS)))
+    return Run(machine, datetime.now(UTC), tuple(rows), left_out, took)

@@ -108,6 +108,10 @@ async def pass_through(behind: Endpoint) -> AsyncIterator[Endpoint]:
             yield Endpoint(port, behind.metadata)
 
 
+PEERS = ("nginx", "envoy", "flyte")
+"""What must be installed beside the project."""
+
+
 def missing(peer: str) -> str:
     """Say what must be installed for a peer; empty = nothing."""
     if peer == "nginx" and shutil.which("nginx") is None:
