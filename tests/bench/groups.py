@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tests.bench import calls, connectors, files, followers, growth, ledger, lines, rest, submits
-from tests.bench.gateways import HARMS
+from tests.bench import calls, files, followers, growth, ledger, lines, neighbours, rest, starts, submits
 from tests.bench.machine import Machine
 from tests.bench.measure import Effort, Row, seconds
 from tests.bench.peers.fronts import PEERS, missing
@@ -34,19 +33,6 @@ def _in_rounds(group: Callable[[int], Awaitable[list[Row]]]) -> Group:
     return lambda effort: group(effort.rounds)
 
 
-async def _starts(rounds: int) -> list[Row]:
-    return [
-        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone"),
-        await connectors.start_of_eight(rounds, connectors.LEAST, "one model and the contract"),
-        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone", is_cold=True),
-        await connectors.return_after_a_kill(rounds),
-    ]
-
-
-async def _neighbours(rounds: int) -> list[Row]:
-    return [await connectors.neighbour(rounds, harmful) for harmful in HARMS]
-
-
 async def _followers(_: int) -> list[Row]:
     return await followers.many_followers()
 
@@ -57,10 +43,10 @@ GROUPS: dict[str, tuple[str, Group]] = {
     "P5": ("files", _in_rounds(files.file_bytes)),
     "P7": ("ten thousand followers", _in_rounds(_followers)),
     "P8": ("100,000 jobs", _in_rounds(ledger.many_jobs)),
-    "P9": ("connectors' starts", _in_rounds(_starts)),
+    "P9": ("connectors' starts", starts.starts),
     "P10": ("submissions", _in_rounds(submits.submissions)),
     "P11": ("at rest", _in_rounds(rest.at_rest)),
-    "P12": ("neighbours", _in_rounds(_neighbours)),
+    "P12": ("neighbours", neighbours.neighbours),
     "P13": ("growth", _in_rounds(growth.growth)),
 }
 """Each with what it is about."""

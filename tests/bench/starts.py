@@ -1,0 +1,105 @@
+"""Connectors' starts: of one and of eight, behind a crash and out of sleep, beside bare interpreters."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import partial
+
+from peftstudio.gateway.v1 import connectors_service_pb2 as pb
+from tests.bench.connectors import IMPORT, LEAST, Death, end_templates, interpreter, kill, restart, stop, until
+from tests.bench.gateways import connect, laboratories, verify
+from tests.bench.measure import Effort, Row, in_turns, in_turns_of, seconds, worded
+from tests.support.gateway_process import GatewayProcess, Stubs
+
+EIGHT = [f"lab{number}" for number in range(1, 9)]
+GOAL = 1.5
+SEEN_MS = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all of it is measured at."""
+
+    gateway: GatewayProcess
+    stubs: Stubs
+    rounds: int
+
+
+async def starts(effort: Effort) -> list[Row]:
+    """Start connectors in every way in which they come to start."""
+    # One more, since a round that does not count wakes one, too.
+    sleepers = [f"sleeper{number}" for number in range(effort.rounds + 1)]
+    async with laboratories(EIGHT, sleepers) as (gateway, stubs):
+        bench = Bench(gateway, stubs, effort.rounds)
+        for name in ["lab", *sleepers]:
+            await connect(stubs, name)
+        return [
+            await _start_of(bench, EIGHT[:1], IMPORT, "the imports alone"),
+            await _start_of(bench, EIGHT, IMPORT, "the imports alone"),
+            await _start_of(bench, EIGHT, LEAST, "one model and the contract"),
+            await _start_of(bench, EIGHT, IMPORT, "the imports alone", is_cold=True),
+            *await _deaths(bench),
+            await _wakes(bench, sleepers),
+        ]
+
+
+async def _start_of(bench: Bench, names: list[str], program: str, what: str, *, is_cold: bool = False) -> Row:
+    """Start connectors at once, beside as many interpreters; a cold start has no template yet to fork from."""
+
+    async def ours() -> float:
+        for name in names:
+            await stop(bench.stubs, name)
+        if is_cold:
+            await asyncio.to_thread(end_templates, bench.gateway.pid)
+        return await seconds(asyncio.gather(*(restart(bench.stubs, name) for name in names)))
+
+    pairs = await in_turns(ours, partial(_interpreters, program, len(names)), bench.rounds)
+    who = "a connector starts" if len(names) == 1 else f"{len(names)} connectors start at once"
+    measure = who + (", and the template" if is_cold else "")
+    return Row.beside(measure, pairs.ours, pairs.base, f"{_count(len(names))} with {what}", GOAL)
+
+
+async def _deaths(bench: Bench) -> list[Row]:
+    """Kill a connector; a quarter of a second behind it is the pause before a restart."""
+
+    async def ours() -> Death:
+        death = await kill(bench.stubs, "lab")
+        # A later death counts as another one only after a while; a restart forgets them.
+        await restart(bench.stubs, "lab")
+        return death
+
+    async def bare() -> Death:
+        taken = await _interpreters(IMPORT, 1)
+        return Death(taken, taken)
+
+    found = await in_turns_of({"ours": ours, "bare": bare}, bench.rounds)
+    seen, served = [death.seen for death in found["ours"]], [death.served for death in found["ours"]]
+    bases = [death.served for death in found["bare"]]
+    row = Row.alone("a killed connector is seen to be dead", seen, "ms", most=SEEN_MS)
+    return [
+        replace(row, base=f"at worst {worded(max(seen), 'ms')}"),
+        Row.beside("a killed connector serves again", served, bases, f"{_count(1)} with the imports alone", GOAL),
+    ]
+
+
+async def _wakes(bench: Bench, sleepers: list[str]) -> Row:
+    """Call connectors that stopped since nothing needed them."""
+    left = list(sleepers)
+    for name in left:
+        await until(bench.stubs, name, lambda seen: seen.state == pb.CONNECTOR_STATE_IDLE)
+
+    async def wake() -> float:
+        return await seconds(verify(bench.stubs, left.pop()))
+
+    pairs = await in_turns(wake, partial(_interpreters, IMPORT, 1), bench.rounds)
+    what = f"{_count(1)} with the imports alone"
+    return Row.beside("a call wakes a connector that sleeps", pairs.ours, pairs.base, what, GOAL)
+
+
+async def _interpreters(program: str, count: int) -> float:
+    return await seconds(asyncio.gather(*(interpreter(program) for _ in range(count))))
+
+
+def _count(interpreters: int) -> str:
+    return "an interpreter" if interpreters == 1 else f"{interpreters} interpreters"
