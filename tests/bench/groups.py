@@ -7,7 +7,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tests.bench import calls, files, followers, growth, ledger, lines, neighbours, rest, starts, submits
+from tests.bench import (
+    calls,
+    files,
+    floors,
+    followers,
+    growth,
+    ledger,
+    lines,
+    neighbours,
+    rest,
+    starts,
+    status_peer,
+    submits,
+)
 from tests.bench.machine import Machine
 from tests.bench.measure import Effort, Row, seconds
 from tests.bench.peers.fronts import PEERS, missing
@@ -33,16 +46,17 @@ def _in_rounds(group: Callable[[int], Awaitable[list[Row]]]) -> Group:
     return lambda effort: group(effort.rounds)
 
 
-async def _followers(_: int) -> list[Row]:
-    return await followers.many_followers()
+async def _calls(rounds: int) -> list[Row]:
+    return [*await calls.single_calls(rounds), *await status_peer.status_calls(rounds)]
 
 
 GROUPS: dict[str, tuple[str, Group]] = {
-    "P1": ("single calls", _in_rounds(calls.single_calls)),
+    "P0": ("what the machine can do", _in_rounds(floors.floors)),
+    "P1": ("single calls", _in_rounds(_calls)),
     "P3": ("log lines", _in_rounds(lines.log_lines)),
     "P5": ("files", _in_rounds(files.file_bytes)),
-    "P7": ("ten thousand followers", _in_rounds(_followers)),
-    "P8": ("100,000 jobs", _in_rounds(ledger.many_jobs)),
+    "P7": ("followers", followers.many_followers),
+    "P8": ("100,000 jobs", ledger.many_jobs),
     "P9": ("connectors' starts", starts.starts),
     "P10": ("submissions", _in_rounds(submits.submissions)),
     "P11": ("at rest", _in_rounds(rest.at_rest)),
