@@ -44,7 +44,7 @@ JOBS = (Followed("idle", {"hold": True, "lines": 1}, 1), Followed("trickling", {
 async def many_followers(effort: Effort) -> list[Row]:
     """Follow one job's log by many clients; needs that many streams, and not that many descriptors."""
     count = FOLLOWERS if effort.is_full else QUICK_FOLLOWERS
-    _allow_descriptors(len(JOBS) * count // PER_CHANNEL + 200)
+    allow_descriptors(len(JOBS) * count // PER_CHANNEL + 200)
     found = [await _kib_of_each(count) for _ in range(GATEWAYS if effort.is_full else QUICK_GATEWAYS)]
     return [
         Row.alone(f"{count:,} followers, {job.what}", each, "KiB each", most=GOAL_KIB)
@@ -115,7 +115,8 @@ async def _crowd(address: str, metadata: Metadata, job: str, size: int, awaited:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _allow_descriptors(count: int) -> None:
+def allow_descriptors(count: int) -> None:
+    """Let this process open so many files and sockets, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))

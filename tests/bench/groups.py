@@ -61,7 +61,7 @@ GROUPS: dict[str, tuple[str, Group]] = {
     "P10": ("submissions", _in_rounds(submits.submissions)),
     "P11": ("at rest", _in_rounds(rest.at_rest)),
     "P12": ("neighbours", neighbours.neighbours),
-    "P13": ("growth", _in_rounds(growth.growth)),
+    "P13": ("growth", growth.growth),
 }
 """Each with what it is about."""
 MEASURED_WITH = {"P2": "P1", "P4": "P3", "P6": "P1"}

@@ -55,7 +55,7 @@ class Side:
 
 async def many_jobs(effort: Effort) -> list[Row]:
     """Compare a gateway with 100,000 jobs in its ledger with one that has a single page of them."""
-    async with _side(JOBS) as full, _side(DEFAULT_PAGE_SIZE) as small:
+    async with side(JOBS) as full, side(DEFAULT_PAGE_SIZE) as small:
         rows = [await _compare("GetJob", full, small, effort.rounds, _get, JOB_GOAL)]
         for name, request in LISTS.items():
             what = f"first page of jobs {name}"
@@ -116,7 +116,8 @@ def _list_of(request: pb.ListJobsRequest) -> Callable[[Side], Awaitable[object]]
 
 
 @asynccontextmanager
-async def _side(count: int) -> AsyncIterator[Side]:
+async def side(count: int) -> AsyncIterator[Side]:
+    """Run a gateway with so many ended jobs."""
     with TemporaryDirectory(prefix="peft-bench-") as name:
         data = Path(name) / "data"
         data.mkdir(mode=0o700)
