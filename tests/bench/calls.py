@@ -23,7 +23,7 @@ from tests.bench.peers.direct import CONNECTION, Endpoint, Metadata, direct
 from tests.bench.peers.fronts import Front, envoy, missing, nginx, pass_through
 from tests.process.gateway.conftest import submit
 
-CALLS = 1000
+CALLS = 200
 BATCH = 100
 FRONTS: dict[str, Front] = {"nginx": nginx, "envoy": envoy, "a bare pass-through": pass_through}
 

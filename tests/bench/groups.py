@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +24,7 @@ from tests.bench import (
     submits,
 )
 from tests.bench.machine import Machine
-from tests.bench.measure import Effort, Row, seconds
+from tests.bench.measure import Effort, Row
 from tests.bench.peers.fronts import PEERS, missing
 
 Group = Callable[[Effort], Awaitable[list[Row]]]
@@ -37,6 +39,8 @@ class Run:
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
     """Peers that are not installed."""
+    failed: tuple[str, ...]
+    """Groups that could not be measured."""
     took: dict[str, float]
     """Seconds for each group."""
 
@@ -68,16 +72,18 @@ MEASURED_WITH = {"P2": "P1", "P4": "P3", "P6": "P1"}
 
 
 async def measure(wanted: Sequence[str], effort: Effort) -> Run:
-    """Take measurements, one group after the other."""
-    machine, rows, took = Machine.found(), list[Row](), dict[str, float]()
+    """Take measurements, one group after the other; one that fails is told of and costs no other."""
+    machine, rows, took, failed = Machine.found(), list[Row](), dict[str, float](), list[str]()
     for name in dict.fromkeys(MEASURED_WITH.get(name, name) for name in wanted):
         what, group = GROUPS[name]
         print(f"{name}: {what} ...", end=" ", file=sys.stderr, flush=True)
-
-        async def work(group: Group = group, name: str = name) -> None:
-            rows.extend(replace(row, group=row.group or name) for row in await group(effort))
-
-        took[name] = await seconds(work())
+        began = time.perf_counter()
+        try:
+            rows += [replace(row, group=row.group or name) for row in await group(effort)]
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+        took[name] = time.perf_counter() - began
         print(f"{took[name]:.0f} s", file=sys.stderr, flush=True)
     left_out = tuple(filter(None, map(missing, PEERS)))
-    return Run(machine, datetime.now(UTC), tuple(rows), left_out, took)
+    return Run(machine, datetime.now(UTC), tuple(rows), left_out, tuple(failed), took)

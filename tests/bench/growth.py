@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-import psutil
 from grpc import aio
 
 from peftstudio.gateway.v1 import connections_service_pb2 as connections
@@ -24,6 +23,7 @@ from tests.bench.gateways import connect, laboratories
 from tests.bench.lines import STREAM_LOGS, own_connection
 from tests.bench.load import raw_stream
 from tests.bench.measure import Effort, Row, seconds, worded
+from tests.bench.processor import processor_seconds
 from tests.process.gateway.conftest import ended, submit
 from tests.support.gateway_process import GatewayProcess, Stubs
 
@@ -31,12 +31,14 @@ LINES = (1, 1_000, 10_000, 100_000, 1_000_000)
 FOLLOWERS = (1, 10, 100, 1_000, 10_000)
 FOLLOWED_LINES = 500
 RUNNING = (1, 10, 100, 1_000)
-RUNNING_SECONDS = 1.0
+RUNNING_SECONDS = 3.0
+QUICK_RUNNING_SECONDS = 0.7
 KEPT = (1, 1_000, 10_000, 100_000)
 CONNECTIONS = (1, 10, 100, 1_000)
 CONNECTORS = (1, 4, 16, 64)
 QUICK_MOST = {LINES: 100_000, FOLLOWERS: 1_000, RUNNING: 100, KEPT: 0, CONNECTIONS: 100, CONNECTORS: 16}
 """Up to where a quick run goes; 0 = it leaves that out."""
+FEWEST_ROUNDS = 3
 SUPER_LINEAR = 1.15
 """An exponent above this is no noise of a few points."""
 
@@ -53,8 +55,7 @@ class Grown:
 
     def sizes(self, all_of_them: tuple[int, ...]) -> list[int]:
         """Give the sizes to measure."""
-        most = max(all_of_them) if self.effort.is_full else QUICK_MOST[all_of_them]
-        return [size for size in all_of_them if size <= most]
+        return [size for size in all_of_them if size <= most_of(all_of_them, self.effort)]
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -64,12 +65,17 @@ class Grown:
     @property
     def rounds(self) -> int:
         """How often each size is measured."""
-        return max(3, self.effort.rounds // 2)
+        return max(FEWEST_ROUNDS, self.effort.rounds // 2)
+
+
+def most_of(sizes: tuple[int, ...], effort: Effort) -> int:
+    """Return up to where a run goes."""
+    return max(sizes) if effort.is_full else QUICK_MOST[sizes]
 
 
 async def growth(effort: Effort) -> list[Row]:
     """Measure each, in sizes."""
-    names = [f"lab{number}" for number in range(max(CONNECTORS))]
+    names = [f"lab{number}" for number in range(most_of(CONNECTORS, effort))]
     async with laboratories(names) as (gateway, stubs):
         grown = Grown(gateway, stubs, effort)
         await connect(stubs, "lab")
@@ -102,8 +108,7 @@ async def _followers(grown: Grown) -> Row:
 
 async def _connectors(grown: Grown, names: Sequence[str]) -> Row:
     async def start(count: int) -> float:
-        for name in names[:count]:
-            await stop(grown.stubs, name)
+        await asyncio.gather(*(stop(grown.stubs, name) for name in names[:count]))
         return await seconds(asyncio.gather(*(restart(grown.stubs, name) for name in names[:count])))
 
     row = await _row("connectors that start", grown.sizes(CONNECTORS), start, grown.rounds)
@@ -124,13 +129,14 @@ async def _connections(grown: Grown) -> Row:
 
 
 async def _running(grown: Grown) -> Row:
-    """Count processor time; jobs stay once they run, so that the sizes come one after the other."""
-    process, found, running = psutil.Process(grown.gateway.pid), dict[int, list[float]](), 0
+    """Count processor time a second; jobs stay once they run, so that the sizes come one after the other."""
+    found, running = dict[int, list[float]](), 0
+    pause = RUNNING_SECONDS if grown.effort.is_full else QUICK_RUNNING_SECONDS
     for size in grown.sizes(RUNNING):
         for _ in range(size - running):
             await submit(grown.stubs, hold=True, lines=1)
         running = size
-        found[size] = [await _processor_seconds(process) for _ in range(grown.rounds)]
+        found[size] = [await _used(grown.gateway.pid, pause) for _ in range(grown.rounds)]
     return row_of("processor time for running jobs", found)
 
 
@@ -143,11 +149,10 @@ async def _kept(grown: Grown) -> Row:
     return await _row("a start with jobs in the ledger", grown.sizes(KEPT), start, grown.rounds)
 
 
-async def _processor_seconds(process: psutil.Process) -> float:
-    before = process.cpu_times()
-    await asyncio.sleep(RUNNING_SECONDS)
-    after = process.cpu_times()
-    return float(after.user + after.system - before.user - before.system)
+async def _used(pid: int, pause: float) -> float:
+    before = processor_seconds(pid)
+    await asyncio.sleep(pause)
+    return (processor_seconds(pid) - before) / pause
 
 
 async def _opened(stubs: Stubs, number: int) -> str:

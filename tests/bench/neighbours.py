@@ -14,7 +14,7 @@ from tests.bench.measure import Effort, Row, in_turns, percentile, seconds
 from tests.support.gateway_process import Stubs
 
 CALLS = 300
-QUICK_CALLS = 200
+QUICK_CALLS = 150
 GOAL = 2.0
 
 

@@ -66,7 +66,11 @@ def as_markdown(run: Run) -> str:
 
 
 def _heading(run: Run) -> list[str]:
-    return [f"{run.machine}; {run.finished_at:%Y-%m-%d}.", *(f"Left out: {what}." for what in run.left_out)]
+    return [
+        f"{run.machine}; {run.finished_at:%Y-%m-%d}; {sum(run.took.values()):.0f} s.",
+        *(f"Left out: {what}." for what in run.left_out),
+        *(f"Could not be measured: {name}." for name in run.failed),
+    ]
 
 
 def _lines(row: Row, missed: str = "missed") -> Iterator[tuple[str, ...]]:

@@ -50,8 +50,7 @@ async def _start_of(bench: Bench, names: list[str], program: str, what: str, *, 
     """Start connectors at once, beside as many interpreters; a cold start has no template yet to fork from."""
 
     async def ours() -> float:
-        for name in names:
-            await stop(bench.stubs, name)
+        await asyncio.gather(*(stop(bench.stubs, name) for name in names))
         if is_cold:
             await asyncio.to_thread(end_templates, bench.gateway.pid)
         return await seconds(asyncio.gather(*(restart(bench.stubs, name) for name in names)))

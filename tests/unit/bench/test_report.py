@@ -24,12 +24,14 @@ RATE = Row.alone("states", [90.0, 100.0, 110.0, 100.0, 100.0, 100.0], "states/s"
 
 def run_of(*rows: Row) -> Run:
     rows = tuple(replace(row, group="P2") for row in rows)
-    return Run(Machine.found(), datetime(2030, 1, 2, tzinfo=UTC), rows, ("nginx is not installed",), {"P2": 1.0})
+    return Run(
+        Machine.found(), datetime(2030, 1, 2, tzinfo=UTC), rows, ("nginx is not installed",), ("P9",), {"P2": 1.0}
+    )
 
 
 def test_the_page_has_a_line_for_each_row_and_for_the_floor_under_it() -> None:
     lines = report.as_markdown(run_of(CALL, LIMITED, RATE)).splitlines()
-    assert lines[1] == "Left out: nginx is not installed."
+    assert lines[1:3] == ["Left out: nginx is not installed.  ", "Could not be measured: P9."]
     assert lines[-4:] == [
         "| P2 | a call | 1.80 ms | 1.00 ms (direct) | 1.80 ± 0.00 | ≤ 1.7 | **missed** |",
         "| P2 | a call | 1.80 ms | 1.00 ms (direct) | 1.80 ± 0.00 | ≤ 1.7 | limit |",
