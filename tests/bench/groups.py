@@ -25,7 +25,7 @@ from tests.bench import (
 )
 from tests.bench.machine import Machine
 from tests.bench.measure import Effort, Row
-from tests.bench.peers.fronts import PEERS, missing
+from tests.bench.peers.fronts import INSTALLED, missing
 
 Group = Callable[[Effort], Awaitable[list[Row]]]
 
@@ -85,5 +85,5 @@ async def measure(wanted: Sequence[str], effort: Effort) -> Run:
             failed.append(name)
         took[name] = time.perf_counter() - began
         print(f"{took[name]:.0f} s", file=sys.stderr, flush=True)
-    left_out = tuple(filter(None, map(missing, PEERS)))
+    left_out = tuple(filter(None, map(missing, INSTALLED)))
     return Run(machine, datetime.now(UTC), tuple(rows), left_out, tuple(failed), took)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from tests.bench.groups import Run
 from tests.bench.peers import peers_program
+from tests.bench.peers.fronts import missing
 from tests.bench.row import Row, Verdict
 from tests.bench.spread import worded
 
@@ -42,7 +44,10 @@ def as_json(run: Run) -> str:
 
 
 def draw(run: Run, folder: Path) -> None:
-    """Draw the goals and the growth, by a program in the peers' environment, which has matplotlib."""
+    """Draw the goals and the growth, by a program in the peers' environment; without matplotlib nothing is drawn."""
+    if words := missing("matplotlib"):
+        print(f"Nothing is drawn: {words}.", file=sys.stderr)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as name:
         data = Path(name) / "run.json"

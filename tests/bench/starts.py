@@ -11,11 +11,12 @@ from gateway.plugins.backoff import RestartPolicy
 from peftstudio.gateway.v1 import connectors_service_pb2 as pb
 from tests.bench.connectors import IMPORT, LEAST, Death, end_templates, interpreter, kill, restart, stop, until
 from tests.bench.gateways import connect, laboratories, verify
-from tests.bench.measure import Effort, Row, in_turns, in_turns_of, seconds, worded
+from tests.bench.measure import Effort, Row, Timed, in_turns, in_turns_of, seconds, worded
 from tests.support.gateway_process import GatewayProcess, Stubs
 
 EIGHT = [f"lab{number}" for number in range(1, 9)]
 GOAL = 1.5
+OURS = "ours"
 SEEN_MS = 50.0
 
 
@@ -37,16 +38,15 @@ async def starts(effort: Effort) -> list[Row]:
         for name in ["lab", *sleepers]:
             await connect(stubs, name)
         return [
-            await _start_of(bench, EIGHT[:1], IMPORT, "the imports alone"),
-            await _start_of(bench, EIGHT, IMPORT, "the imports alone"),
-            await _start_of(bench, EIGHT, LEAST, "one model and the contract"),
-            await _start_of(bench, EIGHT, IMPORT, "the imports alone", is_cold=True),
+            *await _start_of(bench, EIGHT[:1], {"the imports alone": IMPORT}),
+            *await _start_of(bench, EIGHT, {"the imports alone": IMPORT, "one model and the contract": LEAST}),
+            *await _start_of(bench, EIGHT, {"the imports alone": IMPORT}, is_cold=True),
             *await _deaths(bench),
             await _wakes(bench, sleepers),
         ]
 
 
-async def _start_of(bench: Bench, names: list[str], program: str, what: str, *, is_cold: bool = False) -> Row:
+async def _start_of(bench: Bench, names: list[str], programs: dict[str, str], *, is_cold: bool = False) -> list[Row]:
     """Start connectors at once, beside as many interpreters; a cold start has no template yet to fork from."""
 
     async def ours() -> float:
@@ -55,10 +55,14 @@ async def _start_of(bench: Bench, names: list[str], program: str, what: str, *, 
             await asyncio.to_thread(end_templates, bench.gateway.pid)
         return await seconds(asyncio.gather(*(restart(bench.stubs, name) for name in names)))
 
-    pairs = await in_turns(ours, partial(_interpreters, program, len(names)), bench.rounds)
+    ways: dict[str, Timed] = {OURS: ours}
+    ways |= {what: partial(_interpreters, code, len(names)) for what, code in programs.items()}
+    found = await in_turns_of(ways, bench.rounds)
     who = "a connector starts" if len(names) == 1 else f"{len(names)} connectors start at once"
     measure = who + (", and the template" if is_cold else "")
-    return Row.beside(measure, pairs.ours, pairs.base, f"{_count(len(names))} with {what}", GOAL)
+    return [
+        Row.beside(measure, found[OURS], found[what], f"{_count(len(names))} with {what}", GOAL) for what in programs
+    ]
 
 
 async def _deaths(bench: Bench) -> list[Row]:
@@ -79,9 +83,9 @@ async def _deaths(bench: Bench) -> list[Row]:
         await interpreter(IMPORT)
         return Death(0, time.perf_counter() - began)
 
-    found = await in_turns_of({"ours": ours, "bare": bare, "floor": floor}, bench.rounds)
-    seen = [death.seen for death in found["ours"]]
-    served, base, least = ([death.served for death in found[way]] for way in ("ours", "bare", "floor"))
+    found = await in_turns_of({OURS: ours, "bare": bare, "floor": floor}, bench.rounds)
+    seen = [death.seen for death in found[OURS]]
+    served, base, least = ([death.served for death in found[way]] for way in (OURS, "bare", "floor"))
     row = Row.alone("a killed connector is seen to be dead", seen, "ms", most=SEEN_MS)
     again = Row.beside("a killed connector serves again", served, base, f"{_count(1)} with the imports alone", GOAL)
     return [
