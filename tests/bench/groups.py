@@ -63,7 +63,7 @@ GROUPS: dict[str, tuple[str, Group]] = {
     "P8": ("100,000 jobs", ledger.many_jobs),
     "P9": ("connectors' starts", starts.starts),
     "P10": ("submissions", _in_rounds(submits.submissions)),
-    "P11": ("at rest", _in_rounds(rest.at_rest)),
+    "P11": ("at rest", rest.at_rest),
     "P12": ("neighbours", neighbours.neighbours),
     "P13": ("growth", growth.growth),
 }
