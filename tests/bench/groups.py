@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from tests.bench import (
     calls,
@@ -71,11 +72,13 @@ GROUPS: dict[str, tuple[str, Group]] = {
 MEASURED_WITH = {"P2": "P1", "P4": "P3", "P6": "P1"}
 
 
-async def measure(wanted: Sequence[str], effort: Effort) -> Run:
+async def measure(
+    wanted: Sequence[str], effort: Effort, groups: Mapping[str, tuple[str, Group]] = MappingProxyType(GROUPS)
+) -> Run:
     """Take measurements, one group after the other; one that fails is told of and costs no other."""
     machine, rows, took, failed = Machine.found(), list[Row](), dict[str, float](), list[str]()
     for name in dict.fromkeys(MEASURED_WITH.get(name, name) for name in wanted):
-        what, group = GROUPS[name]
+        what, group = groups[name]
         print(f"{name}: {what} ...", end=" ", file=sys.stderr, flush=True)
         began = time.perf_counter()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.growth import exponent
+from tests.bench.growth import exponent, row_of
 from tests.bench.measure import in_turns, in_turns_of
 
 pytestmark = pytest.mark.unit
@@ -38,3 +38,8 @@ async def test_two_sides_are_compared_by_the_median_of_their_pairs() -> None:
 def test_what_costs_twice_as_much_for_twice_as_many_has_the_exponent_one() -> None:
     assert exponent({1: 5.0, 10: 7.0, 20: 14.0}) == pytest.approx(1.0)
     assert exponent({1: 1.0, 10: 1.0, 100: 100.0}) == pytest.approx(2.0)
+
+
+def test_growth_is_told_by_the_exponents_of_the_rounds() -> None:
+    row = row_of("lines", {1: [1.0, 1.0, 1.0], 10: [1.0, 2.0, 1.0], 100: [10.0, 20.0, 100.0]})
+    assert (row.value, row.costs, row.goal_words) == (pytest.approx(1.0), ((1, 1.0), (10, 1.0), (100, 20.0)), "≤ 1.15")
