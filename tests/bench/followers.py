@@ -1,4 +1,4 @@
-"""Ten thousand followers: what each costs the gateway while nothing comes, and while a little does."""
+"""Thousands of followers: what each costs the gateway while nothing comes, and while a little does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from grpc import aio
 
@@ -13,61 +14,90 @@ from peftstudio.gateway.v1 import jobs_service_pb2 as jobs
 from tests.bench.gateways import connect, laboratories
 from tests.bench.lines import STREAM_LOGS, own_connection
 from tests.bench.load import raw_stream
-from tests.bench.measure import Row
+from tests.bench.measure import Effort, Row
 from tests.bench.peers.direct import Metadata
 from tests.process.gateway.conftest import submit
 
 FOLLOWERS = 10_000
+QUICK_FOLLOWERS = 2_000
 PER_CHANNEL = 100
 """Streams of one connection, as servers commonly allow."""
+GATEWAYS = 3
+QUICK_GATEWAYS = 2
+"""Memory that was given back is used again: only a fresh gateway shows what followers take."""
 GOAL_KIB = 40.0
 
 
-async def many_followers(followers: int = FOLLOWERS) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A job whose log is followed."""
+
+    what: str
+    options: dict[str, float]
+    awaited: int
+    """Messages that every follower has to get before memory is looked at."""
+
+
+JOBS = (Followed("idle", {"hold": True, "lines": 1}, 1), Followed("trickling", {"lines": 1_000, "pace": 5}, 3))
+
+
+async def many_followers(effort: Effort) -> list[Row]:
     """Follow one job's log by many clients; needs that many streams, and not that many descriptors."""
-    _allow_descriptors(followers // PER_CHANNEL + 200)
+    count = FOLLOWERS if effort.is_full else QUICK_FOLLOWERS
+    allow_descriptors(len(JOBS) * count // PER_CHANNEL + 200)
+    found = [await _kib_of_each(count) for _ in range(GATEWAYS if effort.is_full else QUICK_GATEWAYS)]
+    return [
+        Row.alone(f"{count:,} followers, {job.what}", each, "KiB each", most=GOAL_KIB)
+        for job, each in zip(JOBS, zip(*found, strict=True), strict=True)
+    ]
+
+
+async def _kib_of_each(count: int) -> list[float]:
+    """Let one crowd after the other come, and all of them stay."""
+    each = []
     async with AsyncExitStack() as stack:
         gateway, stubs = await stack.enter_async_context(laboratories([]))
         await connect(stubs, "lab")
-        idle = await submit(stubs, hold=True, lines=1)
-        trickle = await submit(stubs, lines=1_000, pace=0.2)
-        metadata = (("authorization", f"Bearer {gateway.token}"),)
-        address, rows = str(gateway.endpoint["address"]), []
-        for what, job in (("idle", idle), ("trickling", trickle)):
+        metadata, address = (("authorization", f"Bearer {gateway.token}"),), str(gateway.endpoint["address"])
+        for job in JOBS:
+            job_id = await submit(stubs, **job.options)
+            async with _crowd(address, metadata, job_id, 1, job.awaited) as one:
+                await one.all_were_told()
             before = gateway.memory_bytes()
-            async with _crowd(address, metadata, job, followers) as crowd:
-                await crowd.all_have_begun()
-                grown = (gateway.memory_bytes() - before) / followers / 1024
-            rows.append(Row(f"{followers:,} followers, {what}", f"{grown:.1f} KiB each", value=grown, most=GOAL_KIB))
-    return rows
+            crowd = await stack.enter_async_context(_crowd(address, metadata, job_id, count, job.awaited))
+            await crowd.all_were_told()
+            each.append((gateway.memory_bytes() - before) / count / 1024)
+    return each
 
 
 class Crowd:
-    """Followers that count who got a first message."""
+    """Followers that count who got so many messages."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, awaited: int) -> None:
         self._left = size
-        self._begun = asyncio.Event()
+        self._awaited = awaited
+        self._told = asyncio.Event()
 
     async def follow(self, channel: aio.Channel, request: bytes, metadata: Metadata) -> None:
         """Read until cancelled."""
-        is_first = True
+        messages = 0
         async for _ in raw_stream(channel, STREAM_LOGS)(request, metadata=metadata):
-            if is_first:
-                is_first, self._left = False, self._left - 1
+            messages += 1
+            if messages == self._awaited:
+                self._left -= 1
             if not self._left:
-                self._begun.set()
+                self._told.set()
 
-    async def all_have_begun(self) -> None:
-        """Wait until all got something."""
+    async def all_were_told(self) -> None:
+        """Wait until all got what is awaited."""
         async with asyncio.timeout(300):
-            await self._begun.wait()
+            await self._told.wait()
 
 
 @asynccontextmanager
-async def _crowd(address: str, metadata: Metadata, job: str, size: int) -> AsyncIterator[Crowd]:
+async def _crowd(address: str, metadata: Metadata, job: str, size: int, awaited: int) -> AsyncIterator[Crowd]:
     request = jobs.StreamLogsRequest(job_id=job, follow=True).SerializeToString()
-    crowd = Crowd(size)
+    crowd = Crowd(size, awaited)
     async with AsyncExitStack() as stack:
         channels = [
             await stack.enter_async_context(aio.insecure_channel(address, options=own_connection(number)))
@@ -85,7 +115,8 @@ async def _crowd(address: str, metadata: Metadata, job: str, size: int) -> Async
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _allow_descriptors(count: int) -> None:
+def allow_descriptors(count: int) -> None:
+    """Let this process open so many files and sockets, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))

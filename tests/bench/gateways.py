@@ -45,26 +45,32 @@ HARMS = {
 }
 """What harmful connectors do, by their ids."""
 MANIFEST = """id = "{name}"
-command = ["{{python}}", "-m", "connector_sdk", "serve", "{{dir}}/{file}"]
+command = ["{{python}}", "-m", "connector_sdk", "serve", "{{dir}}/connector.py"]
 
-[limits] # it starts again and again
-backoff_cap = 1
+[limits]
+{limits}
+"""
+STARTS_AGAIN = """backoff_cap = 1
 breaker_deaths = 100
 breaker_window = 10
-memory_hard_bytes = 2147483648
-"""
+memory_hard_bytes = 2147483648"""
+"""What does harm starts again and again."""
+SLEEPS_SOON = "idle_stop = 10"
+"""The least that is allowed."""
 
 
 @asynccontextmanager
-async def laboratories(names: Sequence[str]) -> AsyncIterator[tuple[GatewayProcess, Stubs]]:
-    """Run a gateway that finds these laboratories, and connectors that do harm."""
+async def laboratories(
+    names: Sequence[str], sleepers: Sequence[str] = ()
+) -> AsyncIterator[tuple[GatewayProcess, Stubs]]:
+    """Run a gateway that finds these laboratories, some that soon stop when idle, and connectors that do harm."""
     with TemporaryDirectory(prefix="peft-bench-") as name:
         plugins = Path(name) / "plugins"
         plugins.mkdir()
         for harmful, harm in HARMS.items():
-            (plugins / harmful).mkdir()
-            (plugins / harmful / "harmful.py").write_text(HARM.format(name=harmful, harm=harm))
-            (plugins / harmful / "connector.toml").write_text(MANIFEST.format(name=harmful, file="harmful.py"))
+            _write(plugins / harmful, HARM.format(name=harmful, harm=harm), STARTS_AGAIN)
+        for sleeper in sleepers:
+            _write(plugins / sleeper, LABORATORY.format(name=sleeper), SLEEPS_SOON)
         for laboratory in names:
             (plugins / f"{laboratory}_connector.py").write_text(LABORATORY.format(name=laboratory))
         async with (
@@ -78,3 +84,15 @@ async def connect(stubs: Stubs, connector_id: str) -> None:
     """Open a connection of the connector's name."""
     request = connections_service_pb2.ConnectRequest(connector_id=connector_id, credentials={"api_key": "bench-key"})
     await stubs.connections.Connect(request, timeout=60)
+
+
+async def verify(stubs: Stubs, connection_id: str) -> None:
+    """Make a call that reaches the connector and costs it nothing."""
+    request = connections_service_pb2.VerifyConnectionRequest(connection_id=connection_id)
+    await stubs.connections.VerifyConnection(request, timeout=60)
+
+
+def _write(folder: Path, source: str, limits: str) -> None:
+    folder.mkdir()
+    (folder / "connector.py").write_text(source)
+    (folder / "connector.toml").write_text(MANIFEST.format(name=folder.name, limits=limits))

@@ -2,67 +2,91 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
-from tests.bench import calls, connectors, files, followers, growth, ledger, lines, rest, submits
-from tests.bench.gateways import HARMS
-from tests.bench.measure import Row
+from tests.bench import (
+    calls,
+    files,
+    floors,
+    followers,
+    growth,
+    ledger,
+    lines,
+    neighbours,
+    rest,
+    starts,
+    status_peer,
+    submits,
+)
+from tests.bench.machine import Machine
+from tests.bench.measure import Effort, Row
+from tests.bench.peers.fronts import INSTALLED, missing
 
-Group = Callable[[int], Awaitable[list[Row]]]
+Group = Callable[[Effort], Awaitable[list[Row]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of the suite."""
 
-    machine: str
+    machine: Machine
     finished_at: datetime
     rows: tuple[Row, ...]
+    left_out: tuple[str, ...]
+    """Peers that are not installed."""
+    failed: tuple[str, ...]
+    """Groups that could not be measured."""
+    took: dict[str, float]
+    """Seconds for each group."""
 
 
-async def _starts(rounds: int) -> list[Row]:
-    return [
-        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone"),
-        await connectors.start_of_eight(rounds, connectors.LEAST, "one model and the contract"),
-        await connectors.start_of_eight(rounds, connectors.IMPORT, "the imports alone", is_cold=True),
-        await connectors.return_after_a_kill(rounds),
-    ]
+def _in_rounds(group: Callable[[int], Awaitable[list[Row]]]) -> Group:
+    """Give a group that has one size."""
+    return lambda effort: group(effort.rounds)
 
 
-async def _neighbours(rounds: int) -> list[Row]:
-    return [await connectors.neighbour(rounds, harmful) for harmful in HARMS]
-
-
-async def _followers(rounds: int) -> list[Row]:
-    return await followers.many_followers()
+async def _calls(rounds: int) -> list[Row]:
+    return [*await calls.single_calls(rounds), *await status_peer.status_calls(rounds)]
 
 
 GROUPS: dict[str, tuple[str, Group]] = {
-    "P1": ("single calls", calls.single_calls),
-    "P3": ("log lines", lines.log_lines),
-    "P5": ("files", files.file_bytes),
-    "P7": ("ten thousand followers", _followers),
+    "P0": ("what the machine can do", _in_rounds(floors.floors)),
+    "P1": ("single calls", _in_rounds(_calls)),
+    "P3": ("log lines", _in_rounds(lines.log_lines)),
+    "P5": ("files", _in_rounds(files.file_bytes)),
+    "P7": ("followers", followers.many_followers),
     "P8": ("100,000 jobs", ledger.many_jobs),
-    "P9": ("connectors' starts", _starts),
-    "P10": ("submissions", submits.submissions),
+    "P9": ("connectors' starts", starts.starts),
+    "P10": ("submissions", _in_rounds(submits.submissions)),
     "P11": ("at rest", rest.at_rest),
-    "P12": ("neighbours", _neighbours),
+    "P12": ("neighbours", neighbours.neighbours),
     "P13": ("growth", growth.growth),
 }
-"""Each with what it is about; P2 and P6 are measured with P1, P4 with P3."""
+"""Each with what it is about."""
+MEASURED_WITH = {"P2": "P1", "P4": "P3", "P6": "P1"}
 
 
-async def measure(wanted: Sequence[str], rounds: int) -> Run:
-    """Take measurements, one group after the other."""
-    rows: list[Row] = []
-    for name in wanted:
-        what, group = GROUPS[name]
-        print(f"{name}: {what} ...", file=sys.stderr, flush=True)
-        rows += [replace(row, group=row.group or name) for row in await group(rounds)]
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return Run(machine, datetime.now(UTC), tuple(rows))
+async def measure(
+    wanted: Sequence[str], effort: Effort, groups: Mapping[str, tuple[str, Group]] = MappingProxyType(GROUPS)
+) -> Run:
+    """Take measurements, one group after the other; one that fails is told of and costs no other."""
+    machine, rows, took, failed = Machine.found(), list[Row](), dict[str, float](), list[str]()
+    for name in dict.fromkeys(MEASURED_WITH.get(name, name) for name in wanted):
+        what, group = groups[name]
+        print(f"{name}: {what} ...", end=" ", file=sys.stderr, flush=True)
+        began = time.perf_counter()
+        try:
+            rows += [replace(row, group=row.group or name) for row in await group(effort)]
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+        took[name] = time.perf_counter() - began
+        print(f"{took[name]:.0f} s", file=sys.stderr, flush=True)
+    left_out = tuple(filter(None, map(missing, INSTALLED)))
+    return Run(machine, datetime.now(UTC), tuple(rows), left_out, tuple(failed), took)

@@ -6,7 +6,7 @@ import shutil
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,13 +16,21 @@ from gateway.store.database import Database
 from gateway.store.sqlite import SQLite
 from peftstudio.gateway.v1 import jobs_service_pb2 as pb
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_FAILED, JOB_STATE_RUNNING, JOB_STATE_SUCCEEDED
-from tests.bench.measure import Row, in_turns, seconds
+from tests.bench.measure import Effort, Row, in_turns, seconds
 from tests.support.full_ledger import ended_job, fill
 from tests.support.gateway_process import GatewayProcess, Stubs, gateway_process
 
 JOBS = 100_000
-GOAL = 1.5
-CALLS = 100
+WATCHED = 5_000
+"""Jobs whose changes are followed in a quick run; all of them in a full one."""
+JOB_GOAL = 1.2
+PAGE_GOAL = 1.5
+START_SECONDS = 3.0
+CALLS = 10
+TIMES_THE_ROUNDS = 3
+"""Many short rounds: what disturbs one of them disturbs few calls."""
+WATCHES = 3
+FEWEST_STARTS = 4
 CACHE = Path(__file__).parents[2] / ".cache" / "bench"
 
 LISTS = {
@@ -46,63 +54,58 @@ class Side:
     jobs: int
 
 
-async def many_jobs(rounds: int) -> list[Row]:
+async def many_jobs(effort: Effort) -> list[Row]:
     """Compare a gateway with 100,000 jobs in its ledger with one that has a single page of them."""
-    async with _side(JOBS) as full, _side(DEFAULT_PAGE_SIZE) as small:
-        rows = [await _compare("GetJob", full, small, rounds, _get)]
+    async with side(JOBS) as full, side(DEFAULT_PAGE_SIZE) as small:
+        rows = [await _compare("GetJob", full, small, effort.rounds, _get, JOB_GOAL)]
         for name, request in LISTS.items():
-            rows.append(await _compare(f"first page of jobs {name}", full, small, rounds, _list_of(request)))
-        rows.append(await _watch(full))
-    return [*rows, await _starts(max(3, rounds // 3))]
+            what = f"first page of jobs {name}"
+            rows.append(await _compare(what, full, small, effort.rounds, _list_of(request), PAGE_GOAL))
+        rows += await _watch(full, JOBS if effort.is_full else WATCHED)
+        return [*rows, *await _starts(full, small, max(FEWEST_STARTS, effort.rounds // 2))]
 
 
-async def _compare(what: str, full: Side, small: Side, rounds: int, call: Callable[[Side], Awaitable[object]]) -> Row:
+async def _compare(
+    what: str, full: Side, small: Side, rounds: int, call: Callable[[Side], Awaitable[object]], goal: float
+) -> Row:
     async def typical(side: Side) -> float:
         return statistics.median([await seconds(call(side)) for _ in range(CALLS)])
 
-    pairs = await in_turns(lambda: typical(full), lambda: typical(small), rounds)
-    return Row(
-        f"{what}, of {JOBS:,}",
-        f"{statistics.median(pairs.ours) * 1000:.2f} ms",
-        f"{statistics.median(pairs.base) * 1000:.2f} ms (of {DEFAULT_PAGE_SIZE})",
-        pairs.ratio,
-        GOAL,
-        pairs.noise,
-    )
+    pairs = await in_turns(lambda: typical(full), lambda: typical(small), TIMES_THE_ROUNDS * rounds)
+    return Row.beside(f"{what}, of {JOBS:,}", pairs.ours, pairs.base, f"of {DEFAULT_PAGE_SIZE}", goal)
 
 
-async def _starts(rounds: int) -> Row:
-    async with _side(JOBS) as full, _side(0) as empty:
+async def _starts(full: Side, small: Side, rounds: int) -> list[Row]:
+    """Start both anew; their clients find them no more."""
 
-        async def start(side: Side) -> float:
-            await side.gateway.stop()
-            return await seconds(side.gateway.start())
+    async def start(side: Side) -> float:
+        await side.gateway.stop()
+        return await seconds(side.gateway.start())
 
-        pairs = await in_turns(lambda: start(full), lambda: start(empty), rounds)
-    return Row(
-        f"start with {JOBS:,} jobs in the ledger",
-        f"{statistics.median(pairs.ours):.2f} s",
-        f"{statistics.median(pairs.base):.2f} s (none)",
-        pairs.ratio,
-        GOAL,
-        pairs.noise,
-    )
+    pairs = await in_turns(lambda: start(full), lambda: start(small), rounds)
+    measure = f"start with {JOBS:,} jobs in the ledger"
+    return [
+        Row.alone(measure, pairs.ours, "s", most=START_SECONDS),
+        Row.beside(measure, pairs.ours, pairs.base, f"with {DEFAULT_PAGE_SIZE}", None),
+    ]
 
 
-async def _watch(full: Side) -> Row:
-    """Follow all that ever changed, as a client does that was away for long."""
-    before, seen = full.gateway.memory_bytes(), 0
-
-    async def follow() -> None:
-        nonlocal seen
-        async for message in full.stubs.jobs.WatchJobs(pb.WatchJobsRequest(since_revision=1), timeout=300):
-            seen += message.HasField("job")
-            if seen == JOBS - 1:
-                return
-
-    rate = (JOBS - 1) / await seconds(follow())
+async def _watch(full: Side, count: int) -> list[Row]:
+    """Follow what changed last, as a client does that was away for a while; each job changed once."""
+    before = full.gateway.memory_bytes()
+    rates = [(count - 1) / await seconds(_follow(full, JOBS - count + 1, count - 1)) for _ in range(WATCHES)]
     grown = (full.gateway.memory_bytes() - before) / 1024**2
-    return Row(f"a watch from the first of {JOBS:,} jobs on", f"{rate:,.0f} jobs/s, memory + {grown:.0f} MiB")
+    row = Row.alone(f"a watch of the last {count:,} changes of {JOBS:,} jobs", rates, "jobs/s")
+    return [replace(row, base=f"memory + {grown:.0f} MiB")]
+
+
+async def _follow(side: Side, since: int, count: int) -> None:
+    seen = 0
+    request = pb.WatchJobsRequest(since_revision=since)
+    async for message in side.stubs.jobs.WatchJobs(request, timeout=300):
+        seen += message.HasField("job")
+        if seen == count:
+            return
 
 
 def _get(side: Side) -> Awaitable[object]:
@@ -114,7 +117,8 @@ def _list_of(request: pb.ListJobsRequest) -> Callable[[Side], Awaitable[object]]
 
 
 @asynccontextmanager
-async def _side(count: int) -> AsyncIterator[Side]:
+async def side(count: int) -> AsyncIterator[Side]:
+    """Run a gateway with so many ended jobs."""
     with TemporaryDirectory(prefix="peft-bench-") as name:
         data = Path(name) / "data"
         data.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""How things are measured here: turn and turn about, with the spread of what was found."""
+"""How things are measured here: turn and turn about, so that what slows the machine slows all sides."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tests.bench.row import Limit, Row, Verdict, ratios
+from tests.bench.spread import noise_of, worded
+
+__all__ = [
+    "Effort",
+    "Limit",
+    "Pairs",
+    "Row",
+    "Timed",
+    "Verdict",
+    "in_turns",
+    "in_turns_of",
+    "noise_of",
+    "percentile",
+    "seconds",
+    "worded",
+]
+
 Found = TypeVar("Found")
 
 Timed = Callable[[], Awaitable[float]]
@@ -15,81 +33,12 @@ Timed = Callable[[], Awaitable[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
+class Effort:
+    """How much is measured."""
 
-    measure: str
-    figure: str
-    """What was measured, with its unit."""
-    base: str = ""
-    """What it is compared with, with its unit."""
-    ratio: float | None = None
-    goal: float | None = None
-    """The ratio should not be above this."""
-    noise: float = 0.0
-    """Half of the interquartile range of the pairs' ratios."""
-    at_least: bool = False
-    """The ratio should not be below the goal, instead of above it."""
-    value: float | None = None
-    """The figure as a number, where it has a goal of its own."""
-    least: float | None = None
-    most: float | None = None
-    costs: tuple[tuple[int, float], ...] = ()
-    """Of measurements in several sizes: what each cost, in seconds."""
-    group: str = ""
-    """Under which name docs/benchmarks.md has it."""
-
-    @classmethod
-    def beside(
-        cls, measure: str, ours: Sequence[float], base: Sequence[float], what: str, goal: float | None, unit: str = "ms"
-    ) -> Row:
-        """Make a row of times in seconds, measured in turns."""
-        pairs = Pairs(ours, base)
-        scale = 1000 if unit == "ms" else 1
-        return cls(
-            measure,
-            f"{statistics.median(ours) * scale:.2f} {unit}",
-            f"{statistics.median(base) * scale:.2f} {unit} ({what})",
-            pairs.ratio,
-            goal,
-            pairs.noise,
-        )
-
-    @classmethod
-    def of_rates(
-        cls, measure: str, ours: Sequence[float], base: Sequence[float], what: str, goal: float | None, unit: str
-    ) -> Row:
-        """Make a row of rates, measured in turns: more is better."""
-        pairs = Pairs(ours, base)
-        return cls(
-            measure,
-            f"{statistics.median(ours):,.0f} {unit}",
-            f"{statistics.median(base):,.0f} {unit} ({what})",
-            pairs.ratio,
-            goal,
-            pairs.noise,
-            at_least=True,
-        )
-
-    @property
-    def falls_short(self) -> bool:
-        """Whether a goal is missed by more than the noise."""
-        if self.value is not None:
-            return (self.least is not None and self.value < self.least) or (
-                self.most is not None and self.value > self.most
-            )
-        if self.ratio is None or self.goal is None:
-            return False
-        return self.ratio + self.noise < self.goal if self.at_least else self.ratio - self.noise > self.goal
-
-    @property
-    def goal_words(self) -> str:
-        """The goal as it is printed; empty = there is none."""
-        if self.least is not None:
-            return f"≥ {self.least:,g}"
-        if self.most is not None:
-            return f"≤ {self.most:,g}"
-        return "" if self.goal is None else f"{'≥' if self.at_least else '≤'} {self.goal:g}"
+    rounds: int
+    is_full: bool
+    """Every size up to what is promised, instead of sizes that are quick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +50,19 @@ class Pairs:
 
     @property
     def ratio(self) -> float:
-        """The median of the pairs' ratios: what slows the machine for a while slows both of a pair."""
-        return statistics.median(self._ratios())
+        """The median of the pairs' ratios."""
+        return statistics.median(ratios(self.ours, self.base))
 
     @property
     def noise(self) -> float:
-        """Half of the interquartile range of the pairs' ratios."""
-        low, _, high = statistics.quantiles(self._ratios(), n=4)
-        return (high - low) / 2
-
-    def _ratios(self) -> list[float]:
-        return [ours / base for ours, base in zip(self.ours, self.base, strict=True)]
+        """By how much the ratio may be off."""
+        return noise_of(ratios(self.ours, self.base))
 
 
 async def in_turns(ours: Timed, base: Timed, rounds: int) -> Pairs:
     """Do both, turn and turn about, after one round that does not count."""
-    await ours()
-    await base()
-    found = [(await ours(), await base()) for _ in range(rounds)]
-    return Pairs([pair[0] for pair in found], [pair[1] for pair in found])
+    found = await in_turns_of({"ours": ours, "base": base}, rounds, is_in_order=True)
+    return Pairs(found["ours"], found["base"])
 
 
 async def in_turns_of(

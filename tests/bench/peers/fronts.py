@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench.peers import peers_program
+from tests.bench.peers import PEERS, peers_program
 from tests.bench.peers.direct import Endpoint
 from tests.bench.peers.program import free_port, program
 
@@ -108,6 +108,10 @@ async def pass_through(behind: Endpoint) -> AsyncIterator[Endpoint]:
             yield Endpoint(port, behind.metadata)
 
 
+INSTALLED = ("nginx", "envoy", "flyte")
+"""What must be installed beside the project."""
+
+
 def missing(peer: str) -> str:
     """Say what must be installed for a peer; empty = nothing."""
     if peer == "nginx" and shutil.which("nginx") is None:
@@ -116,4 +120,6 @@ def missing(peer: str) -> str:
         return "Envoy is not installed (make bench does it)"
     if peer == "flyte" and not peers_program("pyflyte").exists():
         return "flytekit is not installed (make bench does it)"
+    if peer == "matplotlib" and not any(PEERS.parent.glob("lib/python*/site-packages/matplotlib")):
+        return "matplotlib is not installed (make bench does it)"
     return ""
