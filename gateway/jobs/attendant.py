@@ -66,7 +66,7 @@ class Surroundings:
 class Attendant:
     """Attend one job until it has ended."""
 
-    def __init__(self, job_id: str, around: Surroundings, poke: Callable[[str], None]) -> None:
+    def __init__(self, job_id: str, around: Surroundings, poke: Callable[[Job], None]) -> None:
         self._job_id = job_id
         self._around = around
         self._poke = poke
@@ -101,7 +101,7 @@ class Attendant:
             platforms=self._around.platforms,
             load_secrets=self._around.secrets,
             clock=self._around.clock,
-            on_end=lambda: self._poke(job.connection_id),
+            on_end=lambda: self._poke(job),
             measure=self._measure,
             is_late=was_submitted,
         )
@@ -116,7 +116,7 @@ class Attendant:
 
     async def _until_end(self, job: Job, collector: Collector, collecting: asyncio.Task[bool], job_log: JobLog) -> Job:
         """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
-        self._poke(job.connection_id)
+        self._poke(job)
         async with asyncio.TaskGroup() as tasks:
             works = self._carry_out_wishes(), self._enforce_limits(), self._look_for_twin()
             others = [tasks.create_task(work) for work in works]
