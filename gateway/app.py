@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -118,6 +119,9 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(settings) as gateway:
+        # What was imported and composed stays: nobody need search it for garbage each time that jobs are many.
+        gc.collect()
+        gc.freeze()
         gateway.broken.add_done_callback(lambda _: stop.set())
         await stop.wait()
         if gateway.broken.done():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -118,8 +118,7 @@ class Attendant:
         """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
         self._poke(job)
         async with asyncio.TaskGroup() as tasks:
-            works = self._carry_out_wishes(), self._enforce_limits(), self._look_for_twin()
-            others = [tasks.create_task(work) for work in works]
+            others = [tasks.create_task(work) for work in await self._works(job)]
             seen = await self._end
             for task in others:
                 task.cancel()
@@ -128,6 +127,16 @@ class Attendant:
         is_drained = await _is_read(collecting, DRAIN_SECONDS)
         doubts = await self._look_at_artifacts()
         return await self._announce(seen, doubts, job_log, is_drained=is_drained)
+
+    async def _works(self, job: Job) -> list[Coroutine[None, None, None]]:
+        """Return what is to be done until the job's end; most jobs have no limits, and were submitted once."""
+        is_repeated = await self._around.ledger.last_event(job.id, (twins.REPEATED,)) is not None
+        works = [self._carry_out_wishes()]
+        if job.limits.are_watched:
+            works.append(self._enforce_limits())
+        if is_repeated:
+            works.append(self._look_for_twin())
+        return works
 
     async def _measure(self, job_id: str, lines: Sequence[LogLine], first_seq: int) -> None:
         points = measured(lines, first_seq, self._around.clock.now())
@@ -206,8 +215,7 @@ class Attendant:
 
     async def _look_for_twin(self) -> None:
         ledger = self._around.ledger
-        is_repeated = await ledger.last_event(self._job_id, (twins.REPEATED,))
-        if is_repeated is None or await ledger.last_event(self._job_id, (twins.FOUND,)):
+        if await ledger.last_event(self._job_id, (twins.FOUND,)):
             return
         for seconds in twins.LOOK_AFTER_SECONDS:
             await asyncio.sleep(seconds)

@@ -14,6 +14,7 @@ from gateway.errors import NotFound
 from gateway.jobs.commits import Commits
 from gateway.jobs.ended import EndedJobs
 from gateway.jobs.model import Job, JobEvent, JobFilter, Metric
+from gateway.jobs.request_ids import RequestIds
 from gateway.jobs.states import Step
 from gateway.store.jobs import Change, JobStore, Record
 
@@ -69,6 +70,7 @@ class Ledger:
         self._ended = EndedJobs()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commits = Commits(store, self._publish)
+        self._request_ids = RequestIds(store.by_request_ids)
         self._event_seqs: dict[str, int] = {}
         self._last_words: dict[str, tuple[str, str]] = {}
         """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
@@ -179,7 +181,7 @@ class Ledger:
 
     async def by_request_id(self, request_id: str) -> Job | None:
         """Return the job that was submitted under a request id."""
-        return await self._store.by_request_id(request_id)
+        return await self._request_ids.find(request_id)
 
     async def by_token(self, submission_token: str) -> Job | None:
         """Return the job that was submitted under a token."""

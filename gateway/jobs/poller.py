@@ -163,7 +163,9 @@ class Poller:
     def _is_known(self, job: Job, seen: Observation) -> bool:
         """Note that a job was looked at; whether that is all there is to note."""
         self._denied.pop(job.id, None)
-        return self._ledger.refresh(job.id, lambda now: states.observe(now, seen, self._clock.now()))
+        return seen.state in (None, job.state) and self._ledger.refresh(
+            job.id, lambda now: states.observe(now, seen, self._clock.now())
+        )
 
     async def _apply(self, job: Job, seen: Observation) -> bool:
         if _is_end(seen):

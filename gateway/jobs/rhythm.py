@@ -1,7 +1,7 @@
 """When the jobs of a connection are looked at: often while they change, seldom while they don't.
 
-A job of which there may be news is looked at soon, by itself or with others of the kind: with a thousand open jobs, each
-that starts or ends would otherwise have all of them looked at.
+A job of which there may be news is looked at soon, by itself or with others of the kind: with a thousand open jobs,
+each that starts or ends would otherwise have all of them looked at.
 """
 
 from __future__ import annotations

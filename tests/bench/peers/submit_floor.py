@@ -1,8 +1,9 @@
 """The least that submits durably: `submit_floor.py PORT UPSTREAM AUTHORIZATION FOLDER`.
 
-Each call's bytes are in the database before they are handed on to the connector as they are, and its answer is behind
-it; whatever waits goes into one transaction, as in the gateway. Nothing is read, checked, followed or told to anybody.
-`/floor/Submit` is answered once the first row is kept, `/floor/Settle` once nothing is under way.
+Each call's bytes are in the database before they are handed on to the connector as they are, and the connector's answer
+is so before the job's log is followed; whatever waits goes into one transaction, as in the gateway. Nothing is read,
+checked, looked at, stored of a log, or told to anybody. `/floor/Submit` is answered once its row is kept,
+`/floor/Settle` once all answers are.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 from grpc import aio
 
-from tests.bench.load import raw_call
+from peftstudio.connector.v1 import connector_service_pb2 as pb
+from tests.bench.load import raw_call, raw_stream
 
-SUBMIT = "/peftstudio.connector.v1.ConnectorService/SubmitJob"
+SERVICE = "/peftstudio.connector.v1.ConnectorService/"
 INSERT = "INSERT INTO jobs (id, request) VALUES (?, ?)"
 UPDATE = "UPDATE jobs SET answer = ?2 WHERE id = ?1"
 
@@ -67,14 +69,16 @@ class Rows:
 
 
 class Floor(grpc.GenericRpcHandler):
-    """Keeps, hands on, and keeps the answer."""
+    """Keeps, hands on, keeps the answer, and follows."""
 
     def __init__(self, rows: Rows, channel: aio.Channel, authorization: str) -> None:
         self._rows = rows
-        self._call = raw_call(channel, SUBMIT)
+        self._call = raw_call(channel, SERVICE + "SubmitJob")
+        self._stream = raw_stream(channel, SERVICE + "StreamLogs")
         self._metadata = (("authorization", authorization),)
         self._number = 0
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._handing_on: set[asyncio.Task[None]] = set()
+        self._following: set[asyncio.Task[None]] = set()
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Give the handler of one of the two methods."""
@@ -85,18 +89,32 @@ class Floor(grpc.GenericRpcHandler):
         self._number += 1
         number = self._number
         await self._rows.keep(INSERT, (number, request))
-        task = asyncio.create_task(self._hand_on(number, request))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        _spawn(self._hand_on(number, request), self._handing_on)
         return b"%d" % number
 
     async def _hand_on(self, number: int, request: bytes) -> None:
-        await self._rows.keep(UPDATE, (number, await self._call(request, metadata=self._metadata, timeout=60)))
+        answer = await self._call(request, metadata=self._metadata, timeout=60)
+        await self._rows.keep(UPDATE, (number, answer))
+        _spawn(self._follow(request, answer), self._following)
+
+    async def _follow(self, request: bytes, answer: bytes) -> None:
+        wanted = pb.StreamLogsRequest(
+            connection_id=pb.SubmitJobRequest.FromString(request).connection_id,
+            platform_job_id=pb.SubmitJobResponse.FromString(answer).platform_job_id,
+        )
+        async for _ in self._stream(wanted.SerializeToString(), metadata=self._metadata):
+            pass
 
     async def _settle(self, _: bytes, __: object) -> bytes:
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        while self._handing_on:
+            await asyncio.wait(self._handing_on)
         return b""
+
+
+def _spawn(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 async def main(port: str, upstream: str, authorization: str, folder: str) -> None:
