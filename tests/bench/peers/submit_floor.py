@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Rows:
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.execute("CREATE TABLE jobs (id INTEGER PRIMARY KEY, request BLOB, answer BLOB)")
 
-    def _write(self, rows: dict[str, Sequence[Row]]) -> None:
+    def _write(self, rows: Mapping[str, Sequence[Row]]) -> None:
         with self._database:
             for statement, values in rows.items():
                 self._database.executemany(statement, values)

@@ -141,7 +141,7 @@ json_values = st.recursive(
     st.none() | st.dictionaries(st.text(max_size=5), json_values, max_size=3),
 )
 def test_whatever_a_configuration_has_comes_back_from_its_document(
-    fields: dict[str, object], options: dict[str, object] | None
+    fields: dict[str, object], options: dict[str, str] | None
 ) -> None:
     config = ParseDict({name: value for name, value in fields.items() if name != "alpha"}, TrainingConfig())
     if isinstance(alpha := fields.get("alpha"), float):
