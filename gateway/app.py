@@ -121,6 +121,9 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(settings) as gateway:
+        # What was imported and composed stays: nobody need search it for garbage each time that jobs are many.
+        gc.collect()
+        gc.freeze()
         gateway.broken.add_done_callback(lambda _: stop.set())
         await stop.wait()
         if gateway.broken.done():

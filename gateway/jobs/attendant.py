@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -68,7 +68,7 @@ class Surroundings:
 class Attendant:
     """Attend one job until it has ended."""
 
-    def __init__(self, job_id: str, around: Surroundings, poke: Callable[[str], None]) -> None:
+    def __init__(self, job_id: str, around: Surroundings, poke: Callable[[Job], None]) -> None:
         self._job_id = job_id
         self._around = around
         self._poke = poke
@@ -104,7 +104,7 @@ class Attendant:
             platforms=self._around.platforms,
             load_secrets=self._around.secrets,
             clock=self._around.clock,
-            on_end=lambda: self._poke(job.connection_id),
+            on_end=lambda: self._poke(job),
             measure=self._measure,
             is_late=was_submitted,
         )
@@ -119,10 +119,9 @@ class Attendant:
 
     async def _until_end(self, job: Job, collector: Collector, collecting: asyncio.Task[bool], job_log: JobLog) -> Job:
         """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
-        self._poke(job.connection_id)
+        self._poke(job)
         async with asyncio.TaskGroup() as tasks:
-            works = self._carry_out_wishes(), self._enforce_limits(), self._look_for_twin()
-            others = [tasks.create_task(work) for work in works]
+            others = [tasks.create_task(work) for work in await self._works(job)]
             seen = await self._end
             for task in others:
                 task.cancel()
@@ -131,6 +130,16 @@ class Attendant:
         is_drained = await _is_read(collecting, DRAIN_SECONDS)
         doubts = await self._look_at_artifacts()
         return await self._announce(seen, doubts, job_log, is_drained=is_drained)
+
+    async def _works(self, job: Job) -> list[Coroutine[None, None, None]]:
+        """Return what is to be done until the job's end; most jobs have no limits, and were submitted once."""
+        is_repeated = await self._around.ledger.last_event(job.id, (twins.REPEATED,)) is not None
+        works = [self._carry_out_wishes()]
+        if job.limits.are_watched:
+            works.append(self._enforce_limits())
+        if is_repeated:
+            works.append(self._look_for_twin())
+        return works
 
     async def _measure(self, job_id: str, lines: Sequence[LogLine], first_seq: int) -> None:
         points = measured(lines, first_seq, self._around.clock.now())
@@ -209,8 +218,7 @@ class Attendant:
 
     async def _look_for_twin(self) -> None:
         ledger = self._around.ledger
-        is_repeated = await ledger.last_event(self._job_id, (twins.REPEATED,))
-        if is_repeated is None or await ledger.last_event(self._job_id, (twins.FOUND,)):
+        if await ledger.last_event(self._job_id, (twins.FOUND,)):
             return
         for seconds in twins.LOOK_AFTER_SECONDS:
             await asyncio.sleep(seconds)

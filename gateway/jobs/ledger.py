@@ -14,6 +14,7 @@ from gateway.errors import NotFound
 from gateway.jobs.commits import Commits
 from gateway.jobs.ended import EndedJobs
 from gateway.jobs.model import Job, JobEvent, JobFilter, Metric
+from gateway.jobs.request_ids import RequestIds
 from gateway.jobs.states import Step
 from gateway.store.jobs import Change, JobStore, Record
 
@@ -69,6 +70,7 @@ class Ledger:
         self._ended = EndedJobs()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commits = Commits(store, self._publish)
+        self._request_ids = RequestIds(store.by_request_ids)
         self._event_seqs: dict[str, int] = {}
         self._last_words: dict[str, tuple[str, str]] = {}
         """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
@@ -149,10 +151,8 @@ class Ledger:
                 self._ended.forget(job_id)
             old = await self.get(job_id)
             step = apply(old)
-            is_known = not step.kind or self._last_words.get(job_id) == (step.kind, step.message)
-            if is_known and replace(step.job, observed_at=old.observed_at) == old:
-                # A look that found nothing new is not worth a write, nor telling.
-                return self._refresh(step.job)
+            if not self._is_news(old, step):
+                return self._refreshed(step.job)
             job = replace(step.job, revision=old.revision + 1, updated_at=self._clock.now())
             event = self._event(job, await self._next_seq(job_id), step.kind, step.message) if step.kind else None
             try:
@@ -162,6 +162,14 @@ class Ledger:
                 self._events.pop(job_id, None)
                 raise
             return job
+
+    def refresh(self, job_id: str, apply: Callable[[Job], Step]) -> bool:
+        """Change an open job as `change` does if nothing of it is news, and tell whether that was so."""
+        old, lock = self._open.get(job_id), self._locks.get(job_id)
+        if old is None or (lock and lock.locked()) or self._is_news(old, step := apply(old)):
+            return False
+        self._refreshed(step.job)
+        return True
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
         """Note that an ended job's log is at its end; that is no change of the job, and nobody is told."""
@@ -173,7 +181,7 @@ class Ledger:
 
     async def by_request_id(self, request_id: str) -> Job | None:
         """Return the job that was submitted under a request id."""
-        return await self._store.by_request_id(request_id)
+        return await self._request_ids.find(request_id)
 
     async def by_token(self, submission_token: str) -> Job | None:
         """Return the job that was submitted under a token."""
@@ -271,7 +279,12 @@ class Ledger:
         job = self._open.get(job_id) or self._ended.get(job_id)
         return job if job and revision in (None, job.revision) else None
 
-    def _refresh(self, job: Job) -> Job:
+    def _is_news(self, old: Job, step: Step) -> bool:
+        """Whether a change is worth a write, and telling: a look that found nothing new is not."""
+        is_known = not step.kind or self._last_words.get(old.id) == (step.kind, step.message)
+        return not is_known or replace(step.job, observed_at=old.observed_at) != old
+
+    def _refreshed(self, job: Job) -> Job:
         if job.id in self._open:
             self._open[job.id] = job
         return job

@@ -140,6 +140,11 @@ class JobLimits:
     max_duration: timedelta | None = None
     max_price_micros_per_hour: int = 0
 
+    @property
+    def are_watched(self) -> bool:
+        """Whether a job can pass any of them while it runs; a price is checked once, before that."""
+        return bool(self.max_cost_micros) or self.max_duration is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:

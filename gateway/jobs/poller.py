@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,18 +15,10 @@ from gateway.jobs import states
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.measured import tokens_of
 from gateway.jobs.model import Job, JobReason, JobState, Metric, Observation, ResourceState
+from gateway.jobs.rhythm import START_SECONDS, STEADY_SECONDS, Rhythm
 from gateway.jobs.states import Step
 from gateway.platform import Platform, Platforms
 from gateway.plugins.model import Description
-
-START_SECONDS = 2.0
-"""Time between two looks while a job starts or changes, where the connector names none."""
-
-STEADY_SECONDS = 30.0
-"""Longest time between two looks while nothing changes."""
-
-STEADY_FACTOR = 20
-"""The same as a multiple of the shortest time, for connectors that are cheap to ask."""
 
 PARALLEL_METRICS = 4
 """Jobs whose metrics are read at a time: one slow answer must not hold up the others."""
@@ -41,9 +32,6 @@ POLL_SHARE = 0.5
 BATCH = "batch_get_job_status"
 METRICS = "get_metrics"
 LIST = "list_jobs"
-
-GROWTH = 1.5
-"""How fast the time between two looks grows while nothing changes."""
 
 Result = TypeVar("Result")
 
@@ -69,34 +57,30 @@ class Poller:
         self._clock = clock
         self._on_ended = on_ended
         self._on_rejected = on_rejected
-        self._poked = asyncio.Event()
+        self._rhythm = Rhythm()
         self._looking = asyncio.Lock()
-        self._interval = START_SECONDS
+        self._is_look_at_all = False
+        """Whether a look at all jobs is under way, or waits for its turn."""
         self._pace = 0.0
         """Shortest time between two looks that keeps within the calls that the platform allows."""
         self._denied: dict[str, float] = {}
         """Since when the platform says that it does not know a job."""
 
-    def poke(self) -> None:
-        """Look again soon: something happened that probably changed a job."""
-        self._poked.set()
+    def poke(self, job_id: str) -> None:
+        """Look at a job soon: something happened that probably changed it."""
+        self._rhythm.hear(job_id)
 
     async def run(self) -> None:
         """Look for ever; without jobs nobody is asked anything, and an idle connector is left alone."""
         while True:
-            if not self._jobs():
-                await self._poked.wait()
-                self._poked.clear()
-            changed = await self._look_if_possible()
+            news = await self._rhythm.next(is_idle=not self._jobs())
+            has_changed = await self._look_if_possible(news)
             shortest = await self._shortest() if self._jobs() else START_SECONDS
-            steady = max(min(STEADY_SECONDS, shortest * STEADY_FACTOR), self._pace)
-            shortest = max(shortest, self._pace)
-            self._interval = shortest if changed else min(max(self._interval, shortest) * GROWTH, steady)
-            await self._wait()
+            self._rhythm.looked(shortest, self._pace, has_changed=has_changed, is_at_all=not news)
 
-    async def _look_if_possible(self) -> bool:
+    async def _look_if_possible(self, news: Collection[str]) -> bool:
         try:
-            return await self.look()
+            return await (self._look(news) if news else self.look())
         except GatewayError as error:
             # A full disk: what is seen cannot be noted, and is there to be seen again.
             log.warning("look not noted", connection_id=self._connection_id, reason=error.reason, error=error.message)
@@ -112,11 +96,18 @@ class Poller:
             Whether any job changed.
 
         """
-        if self._looking.locked():
+        if self._is_look_at_all:
             async with self._looking:
                 return True
+        self._is_look_at_all = True
+        try:
+            return await self._look(first=first)
+        finally:
+            self._is_look_at_all = False
+
+    async def _look(self, news: Collection[str] = (), first: str = "") -> bool:
         async with self._looking:
-            jobs = self._jobs()
+            jobs = [job for job in self._jobs() if not news or job.id in news]
             if not jobs:
                 return False
             try:
@@ -130,21 +121,10 @@ class Poller:
             except GatewayError as error:
                 await self._note_failure(jobs, error)
                 return False
-            chosen = self._chosen(jobs, said, first)
+            chosen, pace = _chosen(jobs, said, first)
+            if not news:
+                self._pace = pace
             return await self._look_at(chosen, platform)
-
-    def _chosen(self, jobs: list[Job], said: Description, first: str) -> list[Job]:
-        """Choose the jobs of one look, and note how long to wait until the next one."""
-        self._pace = 0.0
-        if not said.requests_per_minute:
-            return jobs
-        calls = said.requests_per_minute * POLL_SHARE
-        each = (BATCH not in said.capabilities) + (METRICS in said.capabilities)
-        most = max(1, int(calls * STEADY_SECONDS / 60 / each)) if each else len(jobs)
-        oldest_first = sorted(jobs, key=lambda job: (job.id != first, job.observed_at or job.created_at))
-        chosen = oldest_first[:most]
-        self._pace = 60 * max(1, each * len(chosen)) / calls
-        return chosen
 
     async def _look_at(self, jobs: list[Job], platform: Platform) -> bool:
         try:
@@ -154,8 +134,9 @@ class Poller:
             return False
         answers = [(job, seen.get(job.platform_job_id)) for job in jobs]
         found = [(job, answer) for job, answer in answers if isinstance(answer, Observation)]
+        news = [(job, one) for job, one in found if not self._is_known(job, one)]
         # All at once, so that what has changed is stored together.
-        changes = await _all(self._apply(job, one) for job, one in found)
+        changes = await _all(self._apply(job, one) for job, one in news)
         for job, answer in answers:
             if not isinstance(answer, Observation):
                 changes.append(await self._miss(job, answer))
@@ -179,8 +160,14 @@ class Poller:
         self._denied.pop(job.id, None)
         return False
 
-    async def _apply(self, job: Job, seen: Observation) -> bool:
+    def _is_known(self, job: Job, seen: Observation) -> bool:
+        """Note that a job was looked at; whether that is all there is to note."""
         self._denied.pop(job.id, None)
+        return seen.state in (None, job.state) and self._ledger.refresh(
+            job.id, lambda now: states.observe(now, seen, self._clock.now())
+        )
+
+    async def _apply(self, job: Job, seen: Observation) -> bool:
         if _is_end(seen):
             return True
         after = await self._ledger.change(job.id, lambda now: states.observe(now, seen, self._clock.now()))
@@ -256,16 +243,17 @@ class Poller:
             return START_SECONDS
         return START_SECONDS if wish is None else wish.total_seconds()
 
-    async def _wait(self) -> None:
-        if not self._jobs():
-            return
-        try:
-            async with asyncio.timeout(self._interval * random.uniform(0.9, 1.1)):
-                await self._poked.wait()
-        except TimeoutError:
-            return
-        self._poked.clear()
-        self._interval = 0.0
+
+def _chosen(jobs: list[Job], said: Description, first: str) -> tuple[list[Job], float]:
+    """Choose the jobs of one look, and say how long to wait until the next one."""
+    if not said.requests_per_minute:
+        return jobs, 0.0
+    calls = said.requests_per_minute * POLL_SHARE
+    each = (BATCH not in said.capabilities) + (METRICS in said.capabilities)
+    most = max(1, int(calls * STEADY_SECONDS / 60 / each)) if each else len(jobs)
+    oldest_first = sorted(jobs, key=lambda job: (job.id != first, job.observed_at or job.created_at))
+    chosen = oldest_first[:most]
+    return chosen, 60 * max(1, each * len(chosen)) / calls
 
 
 async def _all(works: Iterable[Awaitable[Result]]) -> list[Result]:

@@ -95,17 +95,18 @@ def observe(job: Job, seen: Observation, now: datetime) -> Step:
     is_waited_for = seen.state is None or is_legal(job.state, seen.state, is_new_attempt=is_new_attempt)
     if not (is_waited_for or seen.state is job.state or job.state in _WAITING_FOR):
         return _ignored(replace(job, observed_at=now, last_error=""), seen)
-    job = replace(job, observed_at=now, last_error="", exit_code=None if is_new_attempt else job.exit_code)
+    job = _details(job, seen, now, is_new_attempt=is_new_attempt)
     if seen.state is None or seen.state is job.state or not is_waited_for:
         # Also of a job that is being cancelled or paused: until that is done, it may begin to hold a machine.
-        return Step(holds.held(_details(job, seen, now), seen, since, now))
+        return Step(holds.held(job, seen, since, now))
     state = JobState.RECOVERING if is_new_attempt and _is_backward(job.state, seen.state) else seen.state
     reason = job.reason if state is JobState.CANCELLED and job.reason in _LIMITS else _reason(seen, state)
-    job = replace(_details(job, seen, now), state=state, reason=reason, message=seen.message)
+    began, ended = job.started_at, job.ended_at
     if state.is_terminal:
-        job = replace(job, ended_at=holds.within(job.started_at or job.created_at, seen.ended_at, now))
-    elif state is JobState.RUNNING and job.started_at is None:
-        job = replace(job, started_at=now)
+        ended = holds.within(began or job.created_at, seen.ended_at, now)
+    elif state is JobState.RUNNING:
+        began = began or now
+    job = replace(job, state=state, reason=reason, message=seen.message, started_at=began, ended_at=ended)
     job = holds.held(job, seen, since, now)
     return Step(job, "state_changed", seen.message or f"the platform reports {seen.raw_state or state.lower()}")
 
@@ -208,13 +209,16 @@ def _is_backward(old: JobState, new: JobState) -> bool:
     return old in _RANK and new in _RANK and _RANK[new] <= _RANK[old]
 
 
-def _details(job: Job, seen: Observation, now: datetime) -> Job:
+def _details(job: Job, seen: Observation, now: datetime, *, is_new_attempt: bool) -> Job:
+    exit_code = None if is_new_attempt else job.exit_code
     return replace(
         job,
+        observed_at=now,
+        last_error="",
         raw_state=seen.raw_state,
         attempt=max(job.attempt, seen.attempt),
         progress=seen.progress or job.progress,
-        exit_code=job.exit_code if seen.exit_code is None else seen.exit_code,
+        exit_code=exit_code if seen.exit_code is None else seen.exit_code,
         started_at=_started_at(job, seen, now),
         resource_state=_resources(job, seen),
     )

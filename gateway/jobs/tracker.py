@@ -58,10 +58,10 @@ class Tracker:
         """Attend a job of which it is not known whether the ledger took it, as soon as that can be found out."""
         self._spawn(self._find_out(job))
 
-    def poke(self, connection_id: str) -> None:
-        """Look at a connection's jobs soon."""
-        if poller := self._pollers.get(connection_id):
-            poller.poke()
+    def poke(self, job: Job) -> None:
+        """Look at a job soon."""
+        if poller := self._pollers.get(job.connection_id):
+            poller.poke(job.id)
 
     async def look(self, job: Job) -> None:
         """Look at a job now, and at the others of its connection, because a user waits for it."""
@@ -72,7 +72,7 @@ class Tracker:
     def wake(self, job: Job) -> None:
         """Look at a job again, because what is wanted of it has changed."""
         self._around.submitter.wake()
-        self.poke(job.connection_id)
+        self.poke(job)
 
     def _poller(self, connection_id: str) -> Poller:
         around = self._around

@@ -109,9 +109,11 @@ class JobStore:
             row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
             return None if row is None else job_rows.job(row)
 
-    async def by_request_id(self, request_id: str) -> Job | None:
-        """Return the job that was submitted under a request id."""
-        return await self._one(select(jobs).where(jobs.c.request_id == request_id))
+    async def by_request_ids(self, request_ids: Sequence[str]) -> list[Job]:
+        """Return the jobs that were submitted under some request ids."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(jobs).where(jobs.c.request_id.in_(request_ids)))
+            return [job_rows.job(row) for row in rows]
 
     async def by_token(self, submission_token: str) -> Job | None:
         """Return the job that was submitted under a token."""

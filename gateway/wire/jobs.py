@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable
 from datetime import datetime
 
 from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.errors import InvalidRequest
 from gateway.jobs.model import JobConfig, JobReason, JobState, Metric, Observation, Progress, ResourceState
@@ -158,4 +161,25 @@ def config_from_proto(config: training_config_pb2.TrainingConfig) -> JobConfig:
 
 def config_to_proto(config: JobConfig) -> training_config_pb2.TrainingConfig:
     """Convert a configuration back from its document; fields that this version does not know are left out."""
-    return json_format.Parse(config.document, training_config_pb2.TrainingConfig(), ignore_unknown_fields=True)
+    message = training_config_pb2.TrainingConfig()
+    for name, value in json.loads(config.document).items():
+        match value:
+            case _ if name not in _CONVERSIONS:
+                continue
+            case dict():
+                getattr(message, name).update(value)
+            case list():
+                getattr(message, name).extend(value)
+            case _:
+                setattr(message, name, _CONVERSIONS[name](value))
+    return message
+
+
+def _conversion(field: FieldDescriptor) -> Callable[[str | float], str | float]:
+    """Say how the value of a field is got from JSON, which has large integers and infinities as text."""
+    if field.cpp_type in (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64):
+        return int
+    return float if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE else str
+
+
+_CONVERSIONS = {field.name: _conversion(field) for field in training_config_pb2.TrainingConfig.DESCRIPTOR.fields}

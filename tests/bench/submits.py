@@ -1,71 +1,198 @@
-"""Submissions: durable ones, as many as come, beside a service that keeps nothing."""
+"""Submissions: durable ones, as many as come, beside a service that keeps nothing, and the least that keeps them.
+
+All are given the same training by as many clients in one process, each of which sends its next one when the last was
+answered. The gateway and the floor answer once a job is kept, and are measured until the platform has taken all.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
-from contextlib import AsyncExitStack
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from google.protobuf.json_format import ParseDict
 from grpc import aio
 
-from peftstudio.gateway.v1.jobs_service_pb2_grpc import JobsServiceStub
-from tests.bench.gateways import connect, laboratories
-from tests.bench.load import Call
+from peftstudio.connector.v1 import connector_service_pb2
+from peftstudio.gateway.v1 import jobs_service_pb2 as pb
+from peftstudio.job.v1 import job_state_pb2 as states
+from peftstudio.job.v1.training_config_pb2 import TrainingConfig
+from tests.bench.gateways import connect
+from tests.bench.load import Call, raw_call
 from tests.bench.measure import Row, in_turns_of, seconds
+from tests.bench.peers.direct import CONNECTION, direct
 from tests.bench.peers.flyte import flyte
 from tests.bench.peers.fronts import missing
-from tests.process.gateway.conftest import wish
+from tests.bench.peers.program import free_port, program
+from tests.bench.training import CONFIG, LABELS
+from tests.support.gateway_process import Stubs, gateway_process
 
-JOBS = 500
 CLIENTS = 32
+JOBS_A_ROUND = 150
+"""For each round that there is: the more are taken, the longer each of them goes on."""
+TO_THE_END = 5
+"""A job that is followed to its end takes so many times as long as one that goes on: fewer are as good."""
+
+INSTANT = Path(__file__).with_name("plugins") / "instant_connector.py"
+FLOOR = Path(__file__).with_name("peers") / "submit_floor.py"
+
+OPEN = [
+    number
+    for number in states.JobState.values()
+    if number not in (0, states.JOB_STATE_SUCCEEDED, states.JOB_STATE_FAILED, states.JOB_STATE_CANCELLED)
+]
+LEAST = "the least that keeps and follows submissions"
+NEAR_ENOUGH = 0.5
+BEFORE_ITS_PLATFORM = [states.JOB_STATE_SUBMITTING]
+
+
+async def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to submit jobs."""
+
+    submit: Call
+    settle: Callable[[], Awaitable[object]] = _nothing
+    """Returns once everything that was submitted has come as far as is measured."""
+    clear: Callable[[], Awaitable[object]] = _nothing
+    """Ends what goes on, so that rounds do not pile up."""
+
+    async def rate(self, jobs: int) -> float:
+        """Submit so many jobs, and return how many that were in a second."""
+
+        async def client() -> None:
+            for _ in range(jobs // CLIENTS):
+                await self.submit()
+
+        async def everything() -> None:
+            await asyncio.gather(*(client() for _ in range(CLIENTS)))
+            await self.settle()
+
+        rate = jobs // CLIENTS * CLIENTS / await seconds(everything())
+        await self.clear()
+        return rate
 
 
 async def submissions(rounds: int) -> list[Row]:
-    """Submit jobs to a platform that accepts them at once, with fsync on, and let them end in between."""
+    """Submit jobs to a platform that takes them at once, with fsync on."""
+    jobs = rounds * JOBS_A_ROUND
     async with AsyncExitStack() as stack:
-        gateway, stubs = await stack.enter_async_context(laboratories([]))
-        await connect(stubs, "lab")
-        channel = await stack.enter_async_context(aio.insecure_channel(str(gateway.endpoint["address"])))
-        stub, metadata = JobsServiceStub(channel), (("authorization", f"Bearer {gateway.token}"),)
-
-        def submit() -> Call:
-            request = wish(options={"lines": 0, "artifact_bytes": 0})
-            return lambda: stub.SubmitJob(request, metadata=metadata, timeout=60)
-
-        async def ours() -> float:
-            rate = await _rate(submit())
-            await _settle(channel, metadata)
-            return rate
-
-        ways = {"gateway": ours}
+        going_on, ending = await stack.enter_async_context(_gateway())
+        ways = {"going on": going_on, "ending": ending, "floor": await stack.enter_async_context(_floor())}
         if not missing("flyte"):
-            peer = await stack.enter_async_context(flyte())
-            ways["flyte"] = lambda: _rate(peer.create)
-        found = await in_turns_of(ways, rounds)
-    rate = statistics.median(found["gateway"])
-    rows = [Row("submissions kept on disk", f"{rate:,.0f} jobs/s", value=rate, least=500)]
+            ways["flyte"] = Way(submit=(await stack.enter_async_context(flyte())).create)
+        counts = dict.fromkeys(ways, jobs) | {"ending": jobs // TO_THE_END}
+        found = await in_turns_of({name: partial(way.rate, counts[name]) for name, way in ways.items()}, rounds)
+    return _rows(found)
+
+
+def _rows(found: dict[str, list[float]]) -> list[Row]:
+    def of(ours: str, measure: str, what: str, goal: float | None) -> Row:
+        return Row.of_rates(measure, found[ours], found["flyte"], what, goal, "jobs/s")
+
+    def limited(row: Row) -> Row:
+        return row.limited(found["floor"], LEAST, NEAR_ENOUGH, "what keeping and following each job takes of two cores")
+
+    rows = [
+        limited(Row.alone("submissions kept on disk", found["going on"], "jobs/s", least=500)),
+        Row.alone("jobs from submission to end", found["ending"], "jobs/s"),
+    ]
     if "flyte" in found:
         what = "Flyte's service, which keeps nothing"
-        rows.append(Row.of_rates("submissions", found["gateway"], found["flyte"], what, 0.4, "jobs/s"))
+        rows.append(limited(of("going on", "submissions", what, 0.4)))
     return rows
 
 
-async def _rate(submit: Call) -> float:
-    async def client() -> None:
-        for _ in range(JOBS // CLIENTS):
-            await submit()
+@asynccontextmanager
+async def _gateway() -> AsyncIterator[tuple[Way, Way]]:
+    """Run a gateway, and give how jobs are submitted that go on, and how such that end at once."""
+    with TemporaryDirectory(prefix="peft-bench-") as name:
+        async with (
+            gateway_process(Path(name) / "data", "--plugins", str(INSTANT.parent)) as gateway,
+            gateway.connected() as stubs,
+            aio.insecure_channel(str(gateway.endpoint["address"])) as channel,
+        ):
+            await connect(stubs, "instant")
+            call = raw_call(channel, "/peftstudio.gateway.v1.JobsService/SubmitJob")
+            metadata = (("authorization", f"Bearer {gateway.token}"),)
 
-    return JOBS // CLIENTS * CLIENTS / await seconds(asyncio.gather(*(client() for _ in range(CLIENTS))))
+            def submit(**options: bool) -> Call:
+                request = _wish(options)
+
+                async def once() -> None:
+                    # No two are the same, as no two are that people submit.
+                    request.config.seed += 1
+                    request.request_id = str(uuid.uuid4())
+                    await call(request.SerializeToString(), metadata=metadata, timeout=60)
+
+                return once
+
+            async def end_all() -> None:
+                await submit(ends_all=True)()
+                await _none_is(stubs, OPEN)
+
+            yield (
+                Way(submit=submit(), settle=lambda: _none_is(stubs, BEFORE_ITS_PLATFORM), clear=end_all),
+                Way(submit=submit(ends=True), settle=lambda: _none_is(stubs, OPEN)),
+            )
 
 
-async def _settle(channel: aio.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
-    """Wait until no job is under way, so that rounds do not pile up."""
-    from peftstudio.gateway.v1 import jobs_service_pb2 as pb
-    from peftstudio.job.v1 import job_state_pb2 as states
+@asynccontextmanager
+async def _floor() -> AsyncIterator[Way]:
+    """Run the least that keeps and follows jobs, in front of a connector of its own."""
+    with TemporaryDirectory(prefix="peft-bench-") as name:
+        async with direct(INSTANT) as connector:
+            port = free_port()
+            command = [sys.executable, str(FLOOR), str(port), connector.address, connector.metadata[0][1], name]
+            async with program(command, port, Path(name)), aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                call, settled = raw_call(channel, "/floor/Submit"), raw_call(channel, "/floor/Settle")
+                request, last = _order({}).SerializeToString(), _order({"ends_all": True}).SerializeToString()
 
-    ended = (states.JOB_STATE_SUCCEEDED, states.JOB_STATE_FAILED, states.JOB_STATE_CANCELLED, 0)
-    open_states = [number for number in states.JobState.values() if number not in ended]
-    request = pb.ListJobsRequest(page_size=1, filter=pb.JobFilter(states=open_states))
+                async def settle() -> None:
+                    await settled(b"", timeout=60)
+
+                async def end_all() -> None:
+                    await call(last, timeout=60)
+                    await settle()
+
+                yield Way(submit=lambda: call(request, timeout=60), settle=settle, clear=end_all)
+
+
+async def _none_is(stubs: Stubs, in_states: list[states.JobState.ValueType]) -> None:
+    """Wait until no job is in one of some states."""
+    request = pb.ListJobsRequest(page_size=1, filter=pb.JobFilter(states=in_states))
     async with asyncio.timeout(120):
-        while (await JobsServiceStub(channel).ListJobs(request, metadata=metadata, timeout=30)).jobs:  # noqa: ASYNC110 - in another process
-            await asyncio.sleep(0.1)
+        while (await stubs.jobs.ListJobs(request, timeout=30)).jobs:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.02)
+
+
+def _wish(options: dict[str, bool]) -> pb.SubmitJobRequest:
+    wish = pb.SubmitJobRequest(connection_id="instant", config=_config(), labels=LABELS)
+    wish.config.options.update(options)
+    return wish
+
+
+def _order(options: dict[str, bool]) -> connector_service_pb2.SubmitJobRequest:
+    """Make the request that the gateway would send to the connector."""
+    order = connector_service_pb2.SubmitJobRequest(
+        connection_id=CONNECTION,
+        job_id="job-0123456789abcdefghij",
+        submission_token="peft-01234567-0123456789abcdefghij",
+        config=_config(),
+        labels=LABELS,
+    )
+    order.config.options.update(options)
+    return order
+
+
+def _config() -> TrainingConfig:
+    return ParseDict(CONFIG, TrainingConfig())

@@ -36,15 +36,15 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def direct() -> AsyncIterator[Endpoint]:
-    """Run the laboratory at an address, with a connection opened in it."""
+async def direct(connector: Path = PLUGINS / "lab_connector.py") -> AsyncIterator[Endpoint]:
+    """Run the laboratory, or another connector, at an address, with a connection opened in it."""
     with TemporaryDirectory(prefix="peft-bench-") as name:
         folder = Path(name)
         token_file = folder / "token"
         token_file.touch(0o600)
         token_file.write_text(secrets.token_hex(32))
         port = free_port()
-        target = [str(PLUGINS / "lab_connector.py"), "--listen", f"127.0.0.1:{port}", "--token-file", str(token_file)]
+        target = [str(connector), "--listen", f"127.0.0.1:{port}", "--token-file", str(token_file)]
         async with program([sys.executable, "-m", "connector_sdk", "serve", *target], port, folder):
             endpoint = Endpoint(port, (("authorization", f"Bearer {_gateway_token(token_file)}"),))
             async with aio.insecure_channel(endpoint.address) as channel:

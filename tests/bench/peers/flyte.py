@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from grpc import aio
 from tests.bench.load import Call, raw_call
 from tests.bench.peers import flyte_server_path, peers_program
 from tests.bench.peers.program import free_port, program
+from tests.bench.training import CONFIG, LABELS
 
 SERVICE = "/flyteidl.service.AsyncAgentService/"
 
@@ -30,6 +32,7 @@ async def flyte() -> AsyncIterator[Flyte]:
     """Run the service with a connector that does nothing."""
     with TemporaryDirectory(prefix="peft-bench-") as name:
         folder, port = Path(name), free_port()
+        (folder / "training.json").write_text(json.dumps({**CONFIG, "labels": LABELS}))
         command = [str(peers_program("python")), str(flyte_server_path()), str(port), name]
         async with program(command, port, folder), aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Flyte(_call(channel, folder, "CreateTask"), _call(channel, folder, "GetTask"))

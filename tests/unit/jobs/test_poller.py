@@ -12,6 +12,7 @@ from gateway.errors import GatewayError, NotFound, Reason, RemoteError
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobReason, JobState, ListedJob, Metric, Observation, Progress, ResourceState
 from gateway.jobs.poller import LOST_SECONDS, Poller
+from gateway.jobs.rhythm import Rhythm
 from gateway.platform import Platform, Platforms
 from gateway.plugins.model import Description
 from gateway.store.database import Database
@@ -151,11 +152,47 @@ async def test_without_open_jobs_nobody_is_asked_anything(ledger: Ledger) -> Non
     )
     running = asyncio.create_task(idle.run())
     for _ in range(10):
-        idle.poke()
+        idle.poke(JOB.id)
         await asyncio.sleep(0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert nobody.asked == 0
+
+
+async def test_news_of_one_job_has_that_job_looked_at_and_not_the_others(ledger: Ledger) -> None:
+    @dataclass
+    class Asked(Watched):
+        asked: list[list[str]] = field(default_factory=list)
+
+        async def look(self, platform_job_ids: Sequence[str]) -> Mapping[str, Observation | Exception]:
+            self.asked.append(list(platform_job_ids))
+            return await super().look(platform_job_ids)
+
+    for number in range(3):
+        await ledger.add(job(number, platform_job_id=f"there-{number}"))
+    platform = Asked()
+    looking = poller(ledger, platform, Heard())
+    running = asyncio.create_task(looking.run())
+    async with asyncio.timeout(10):
+        while len(platform.asked) < 2:
+            if platform.asked:
+                looking.poke("job-001")
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert platform.asked == [["there-0", "there-1", "there-2"], ["there-1"]]
+
+
+async def test_news_all_the_time_does_not_keep_the_other_jobs_from_being_looked_at() -> None:
+    rhythm, everything, news = Rhythm(), frozenset[str](), frozenset({"job-1"})
+    looks: list[frozenset[str]] = []
+    async with asyncio.timeout(10):
+        while looks.count(everything) < 2:
+            rhythm.hear("job-1")
+            looks.append(await rhythm.next(is_idle=False))
+            rhythm.looked(0.3, 0.0, has_changed=True, is_at_all=looks[-1] == everything)
+    assert looks[0] == looks[-1] == everything
+    assert set(looks[1:-1]) == {news}
 
 
 DENIED = RemoteError("no such job", reason=Reason.NOT_FOUND)

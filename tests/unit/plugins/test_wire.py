@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import Parse, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.artifacts.model import Artifact, ArtifactKind, ArtifactState
 from gateway.catalog.model import Price, PriceSource, PriceUnit, Resource, ResourceType
 from gateway.errors import ChecksumMismatch, InvalidRequest
-from gateway.jobs.model import JobReason, JobState, Metric, Observation, Progress, ResourceState
+from gateway.jobs.model import JobConfig, JobReason, JobState, Metric, Observation, Progress, ResourceState
 from gateway.plugins.model import LogSource, SubmitSafety
 from gateway.wire import artifacts, catalog, jobs
 from gateway.wire.description import description_from_proto
@@ -125,6 +126,59 @@ def test_a_configuration_survives_its_document() -> None:
     stored = jobs.config_from_proto(config)
     assert (stored.base_model, stored.dataset_uri, stored.algorithm) == ("m", "d", "lora")
     assert jobs.config_to_proto(stored) == config
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "base_model": st.text(),
+            "target_modules": st.lists(st.text(), max_size=3),
+            "rank": st.integers(-(2**31), 2**31 - 1),
+            "seed": st.integers(-(2**63), 2**63 - 1),
+            "alpha": st.floats(allow_nan=False),
+            "quantization": st.text(),
+        },
+    ),
+    st.none() | st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+)
+def test_whatever_a_configuration_has_comes_back_from_its_document(
+    fields: dict[str, object], options: dict[str, str] | None
+) -> None:
+    config = ParseDict({name: value for name, value in fields.items() if name != "alpha"}, TrainingConfig())
+    if isinstance(alpha := fields.get("alpha"), float):
+        config.alpha = alpha
+    if options is not None:
+        config.options.update(options)
+    stored = jobs.config_from_proto(config)
+    assert jobs.config_to_proto(stored) == config
+    # Whoever reads the document by the rules of protobuf gets the same.
+    assert Parse(stored.document, TrainingConfig()) == config
+
+
+def test_every_field_of_a_configuration_can_be_had_back() -> None:
+    descriptor = TrainingConfig.DESCRIPTOR
+    config = TrainingConfig(target_modules=["q_proj"])
+    config.options["depth"] = 2
+    for field in descriptor.fields:
+        if field.name not in ("target_modules", "options"):
+            setattr(config, field.name, "7" if field.cpp_type == field.CPPTYPE_STRING else 7)
+    assert jobs.config_to_proto(jobs.config_from_proto(config)) == config
+    assert len(config.ListFields()) == len(descriptor.fields)
+
+
+def test_a_field_of_a_newer_gateway_is_left_out() -> None:
+    config = JobConfig(
+        base_model="m", dataset_uri="d", algorithm="lora", document='{"base_model":"m","optimizer":"adam","more":{}}'
+    )
+    assert jobs.config_to_proto(config) == TrainingConfig(base_model="m")
 
 
 def test_options_that_json_cannot_hold_are_refused_by_name() -> None:

@@ -70,8 +70,7 @@ async def check_jobs(store: JobStore) -> None:
     assert running.price.amount_micros == 7
     assert (running.holds[0].start, running.holds[0].end) == (moment(1_500_000), None)
     assert running.limits.max_cost_micros == 9
-    ended = await store.by_request_id("wish")
-    assert ended is not None
+    (ended,) = await store.by_request_ids(["wish", "another"])
     assert (ended.id, ended.state, ended.exit_code, ended.ended_at) == ("job-2", JobState.SUCCEEDED, 0, moment(3))
     assert [event.message for event in await store.events("job-1", 0, 10)] == ["m1", "m2"]
     for labels in ({"team": "a"}, {"odd\0": "b", "team": "a"}):
