@@ -42,4 +42,5 @@ def test_what_costs_twice_as_much_for_twice_as_many_has_the_exponent_one() -> No
 
 def test_growth_is_told_by_the_exponents_of_the_rounds() -> None:
     row = row_of("lines", {1: [1.0, 1.0, 1.0], 10: [1.0, 2.0, 1.0], 100: [10.0, 20.0, 100.0]})
-    assert (row.value, row.costs, row.goal_words) == (pytest.approx(1.0), ((1, 1.0), (10, 1.0), (100, 20.0)), "≤ 1.15")
+    assert row.value == pytest.approx(1.0)
+    assert (row.costs, row.goal_words) == (((1, 1.0), (10, 1.0), (100, 20.0)), "≤ 1.15")
