@@ -12,7 +12,6 @@ from rich.table import Table
 
 from tests.bench.spread import worded
 
-
 DRIFT = 0.05
 """Share by which the machine itself differs from run to run; a figure that stands alone has nothing that shows it."""
 
