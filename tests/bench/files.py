@@ -16,7 +16,7 @@ from peftstudio.gateway.v1 import artifacts_service_pb2 as artifacts
 from tests.bench import machine
 from tests.bench.gateways import connect, laboratories
 from tests.bench.load import raw_stream
-from tests.bench.measure import Row, in_turns_of, seconds
+from tests.bench.measure import Row, Timed, in_turns_of, seconds
 from tests.bench.peers.direct import CONNECTION, Endpoint, Metadata, direct
 from tests.bench.peers.fronts import keeper
 from tests.process.gateway.conftest import ended, submit
@@ -61,17 +61,14 @@ async def file_bytes(rounds: int) -> list[Row]:
             grown = max(grown, (gateway.memory_bytes() - before) / MIB)
             return rate
 
-        found = await in_turns_of(
-            {
-                "cold": cold,
-                "least": lambda: _rate(kept, FETCH_DIRECT, from_connector, endpoint.metadata, size),
-                "cached": lambda: _rate(channel, FETCH, requests[-1], metadata, size),
-                "direct": lambda: _rate(straight, FETCH_DIRECT, from_connector, endpoint.metadata, size),
-                **{name: partial(asyncio.to_thread, machine.rate, work) for name, work in MACHINE.items()},
-            },
-            rounds,
-            is_in_order=True,
-        )
+        ways: dict[str, Timed] = {
+            "cold": cold,
+            "least": lambda: _rate(kept, FETCH_DIRECT, from_connector, endpoint.metadata, size),
+            "cached": lambda: _rate(channel, FETCH, requests[-1], metadata, size),
+            "direct": lambda: _rate(straight, FETCH_DIRECT, from_connector, endpoint.metadata, size),
+            **{name: partial(asyncio.to_thread, machine.rate, work) for name, work in MACHINE.items()},
+        }
+        found = await in_turns_of(ways, rounds, is_in_order=True)
     return [
         Row.of_rates("a file for the first time", found["cold"], found["direct"], "direct", 0.9, "MiB/s"),
         Row.of_rates(f"a file for the first time ({LEAST})", found["least"], found["direct"], "direct", None, "MiB/s"),

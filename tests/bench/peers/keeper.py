@@ -66,8 +66,7 @@ class Keep(grpc.GenericRpcHandler):
             keeping = asyncio.ensure_future(asyncio.sleep(0))
             async for message in stream(request, metadata=passed):
                 await keeping
-                kept = Kept(self._folder / "kept")
-            keeping = asyncio.ensure_future(asyncio.to_thread(kept.add, message))
+                keeping = asyncio.ensure_future(asyncio.to_thread(kept.add, message))
                 yield message
             await keeping
             await asyncio.to_thread(kept.end)
