@@ -53,6 +53,8 @@ async def send_artifact(
             size = sum(map(len, parts))
             yield fetched(position, parts, size)
             position += size
+    if position == request.offset > 0 and not (known and known.size is not None):
+        await _check_reaches(connection, request)
     if is_counted:
         yield pb.FetchArtifactResponse(size=position, sha256=digest.hexdigest())
 
@@ -75,6 +77,17 @@ async def _known(connection: Connection, request: pb.FetchArtifactRequest) -> Ar
     if request.if_etag and info.etag and request.if_etag != info.etag:
         raise ArtifactChangedError
     return info
+
+
+async def _check_reaches(connection: Connection, request: pb.FetchArtifactRequest) -> None:
+    """Refuse an offset from which on nothing came, unless the byte before it is the file's last."""
+    before = pb.FetchArtifactRequest()
+    before.CopyFrom(request)
+    before.offset -= 1
+    async with aclosing(parts_of(_open(connection, before))) as pieces:
+        async for _ in pieces:
+            return
+    raise BadOffsetError(f"The offset {request.offset} lies behind the end of the file.")
 
 
 def _open(connection: Connection, request: pb.FetchArtifactRequest) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from gateway.artifacts.model import CHUNK_BYTES, Piece
 from gateway.artifacts.part import Part
+from gateway.artifacts.uncached import read
 from gateway.errors import NotReady
 
 ABANDONED_AFTER = timedelta(days=7)
@@ -118,7 +119,7 @@ def _by_age(root: Path) -> list[tuple[str, int]]:
 
 def _begin_read(file: BinaryIO, offset: int, end: int | None) -> asyncio.Future[bytes]:
     wanted = CHUNK_BYTES if end is None else max(0, min(CHUNK_BYTES, end - offset))
-    return asyncio.get_running_loop().run_in_executor(None, os.pread, file.fileno(), wanted, offset)
+    return asyncio.get_running_loop().run_in_executor(None, read, file.fileno(), wanted, offset)
 
 
 def _size(path: Path) -> int | None:

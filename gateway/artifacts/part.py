@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.artifacts.uncached import BLOCK_BYTES, CACHED_BYTES, UncachedWriter
 from gateway.errors import GatewayError, StorageFull
 
 _READ_BYTES = 1024 * 1024
@@ -21,9 +22,11 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 class Part:
     """One `.part` file. All methods block; call them from a thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cached_bytes: int = CACHED_BYTES) -> None:
         self.path = path
         self.size = 0
+        self._cached_bytes = cached_bytes
+        self._uncached: UncachedWriter | None = None
         self._hash = hashlib.sha256()
         # Nobody must use the descriptor's number once it is closed and belongs to another file.
         self._lock = threading.RLock()
@@ -53,7 +56,7 @@ class Part:
         with self._lock:
             try:
                 for data in pieces:
-                    write_all(self._descriptor, data, self.size)
+                    self._append(data)
                     self._hash.update(data)
                     self.size += len(data)
             except OSError as error:
@@ -75,6 +78,8 @@ class Part:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
             self._descriptor = -1
+            if self._uncached:
+                self._uncached.close()
 
     def finish(self, path: Path) -> None:
         """Make the bytes durable under their final name."""
@@ -90,6 +95,20 @@ class Part:
         """Delete the file."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+    def _append(self, data: bytes) -> None:
+        view, offset = memoryview(data), self.size
+        while view:
+            # It ends at the end of a block, so that what follows can pass by the cache.
+            most = _WRITE_BYTES - offset % BLOCK_BYTES
+            written = self._append_uncached(view, offset) or os.pwrite(self._descriptor, view[:most], offset)
+            view, offset = view[written:], offset + written
+
+    def _append_uncached(self, view: memoryview, offset: int) -> int:
+        if offset < self._cached_bytes:
+            return 0
+        self._uncached = self._uncached or UncachedWriter(self.path)
+        return self._uncached.write(view, offset)
 
 
 def write_all(descriptor: int, data: bytes, offset: int) -> None:

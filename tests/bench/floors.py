@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import socket
 import sys
@@ -55,6 +56,7 @@ async def floors(rounds: int) -> list[Row]:
             Floor("bytes over the loopback interface", "MiB/s", partial(_stream, link)),
             Floor("4 KiB written and synced to the disk", "ms", partial(_synced, folder / "blocks")),
             Floor("bytes written and synced at the end", "MiB/s", partial(_written, folder / "file")),
+            Floor("bytes hashed with sha256", "MiB/s", _hashed),
             Floor("bytes read out of the page cache", "MiB/s", partial(_read, folder / "file")),
         ]
         found = await in_turns_of(
@@ -140,6 +142,13 @@ def _written(path: Path) -> float:
             file.write(piece)
         os.fsync(file.fileno())
         return FILE_BYTES / MIB / (time.perf_counter() - began)
+
+
+def _hashed() -> float:
+    piece, digest, began = os.urandom(MIB), hashlib.sha256(), time.perf_counter()
+    for _ in range(FILE_BYTES // MIB):
+        digest.update(piece)
+    return FILE_BYTES / MIB / (time.perf_counter() - began)
 
 
 def _read(path: Path) -> float:

@@ -59,7 +59,7 @@ GROUPS: dict[str, tuple[str, Group]] = {
     "P0": ("what the machine can do", _in_rounds(floors.floors)),
     "P1": ("single calls", _in_rounds(_calls)),
     "P3": ("log lines", _in_rounds(lines.log_lines)),
-    "P5": ("files", _in_rounds(files.file_bytes)),
+    "P5": ("files", files.file_bytes),
     "P7": ("followers", followers.many_followers),
     "P8": ("100,000 jobs", ledger.many_jobs),
     "P9": ("connectors' starts", starts.starts),

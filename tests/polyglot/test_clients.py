@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from peftstudio.gateway.v1.jobs_service_pb2 import CancelJobRequest
-from tests.process.gateway.conftest import Options, ended, eventually, laboratory, notes, submit
+from tests.process.gateway.conftest import Options, ended, eventually, give, laboratory, notes, submit
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.polyglot import Toolchain
 
@@ -143,14 +143,18 @@ async def test_a_download_goes_on_where_the_client_died_and_where_the_gateway_di
 ) -> None:
     size, target = 64 * MIB, tmp_path / "weights.bin"
     async with laboratory(gateway) as stubs:
-        job_id = await submit(stubs, lines=1, artifact_bytes=size, digest=True)
+        job_id = await submit(stubs, lines=1, artifact_bytes=size, digest=True, metered=True)
         await ended(stubs, job_id)
+    # However quick the client and the gateway are, they are in the middle of the file when they die.
+    give(gateway, size // 4)
     async with started(tools, gateway, "download", job_id, str(tmp_path)) as process:
         kept = await held_behind(0, process, target)
         process.kill()
+    give(gateway, size // 2)
     async with started(tools, gateway, "download", job_id, str(tmp_path)) as process:
         kept_then = await held_behind(kept, process, target)
         await gateway.kill()
+        give(gateway, size)
         process.send_signal(signal.SIGCONT)
         await gateway.start()
         _, err = await asyncio.wait_for(process.communicate(), LIMIT)
@@ -170,7 +174,7 @@ async def held_behind(count: int, process: Process, target: Path) -> int:
 
     await eventually(has_more)
     process.send_signal(signal.SIGSTOP)
-    return part.stat().st_size  # it is gone where the client was too quick to be held
+    return part.stat().st_size
 
 
 async def test_bytes_of_another_file_are_not_taken_for_the_beginning(

@@ -71,6 +71,7 @@ static_resources:
 """Envoy with one listener, one cluster and HTTP/2 on both sides."""
 
 PROXY = Path(__file__).with_name("proxy.py")
+KEEPER = Path(__file__).with_name("keeper.py")
 
 Front = Callable[[Endpoint], AbstractAsyncContextManager[Endpoint]]
 
@@ -104,6 +105,16 @@ async def pass_through(behind: Endpoint) -> AsyncIterator[Endpoint]:
     with TemporaryDirectory(prefix="peft-bench-") as name:
         port = free_port()
         command = [sys.executable, str(PROXY), str(port), behind.address]
+        async with program(command, port, Path(name)):
+            yield Endpoint(port, behind.metadata)
+
+
+@asynccontextmanager
+async def keeper(behind: Endpoint) -> AsyncIterator[Endpoint]:
+    """Run the least that keeps files while they pass in front of a connector."""
+    with TemporaryDirectory(prefix="peft-bench-") as name:
+        port = free_port()
+        command = [sys.executable, str(KEEPER), str(port), behind.address, name]
         async with program(command, port, Path(name)):
             yield Endpoint(port, behind.metadata)
 

@@ -3,7 +3,8 @@
 A job is a folder with its log; `options` say what it is like: `lines` (how many), `pace` (lines a second, 0 = at
 once), `artifact_bytes`, `digest` (their sha256 is told), `hold` (stays running until a file `release` appears in its
 folder), `dies` (the connector dies between the job's start and its answer),
-`late` (the log cannot be had until a file `loggable` appears in its folder).
+`late` (the log cannot be had until a file `loggable` appears in its folder), `metered` (no more bytes of its artifact
+can be had than the number in a file `given` in its folder).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Spec(TypedDict):
     digest: bool
     dies: bool
     late: bool
+    metered: bool
     started_at: float
 
 
@@ -83,6 +85,7 @@ class LabConnector(PlatformConnector):
             "digest": False,
             "dies": False,
             "late": False,
+            "metered": False,
             **request.config.options,
         }
         spec["started_at"] = time.time()
@@ -148,8 +151,12 @@ class LabConnector(PlatformConnector):
         self.note(folder, f"artifact opened at {offset}")
         size = spec["artifact_bytes"]
         while offset < size:
+            until = min(size, given(folder)) if spec["metered"] else size
+            if offset >= until:
+                await asyncio.sleep(0.02)
+                continue
             start = offset % len(BLOCK)
-            data = BLOCK[start : start + size - offset]
+            data = BLOCK[start : start + until - offset]
             yield data
             offset += len(data)
 
@@ -184,6 +191,11 @@ class LabConnector(PlatformConnector):
     def note(self, folder: Path, text: str) -> None:
         with (folder / "notes").open("a") as file:
             file.write(f"{os.getpid()} {text}\n")
+
+
+def given(folder: Path) -> int:
+    file = folder / "given"
+    return int(file.read_text()) if file.exists() else 0
 
 
 def content_digest(size: int) -> str:

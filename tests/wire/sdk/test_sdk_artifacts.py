@@ -212,6 +212,15 @@ async def test_a_connector_with_files_of_its_own_lists_and_opens_them() -> None:
     assert stale.reason == "ARTIFACT_CHANGED"
 
 
+async def test_an_offset_behind_the_end_is_refused_where_the_author_gives_nothing_and_the_end_itself_is_not() -> None:
+    async with ConnectorHarness(FilesConnector) as harness:
+        await harness.connect()
+        at_end = [message async for message in harness.stub.FetchArtifact(_fetch("1", len(WEIGHTS)), timeout=SECONDS)]
+        beyond = await failure(harness.stub.FetchArtifact(_fetch("1", len(WEIGHTS) + 1), timeout=SECONDS))
+    assert _data(at_end) == b""
+    assert beyond.reason == "BAD_OFFSET"
+
+
 def _upload(content: bytes, name: str = "adapter.safetensors", **wrong: object) -> Iterator[pb.UploadArtifactRequest]:
     said: dict[str, Any] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), **wrong}
     header = pb.UploadHeader(connection_id="c1", name=name, **said)
