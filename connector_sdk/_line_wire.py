@@ -47,7 +47,7 @@ def front(stream: str, attempt: int, rank: int, level: str) -> str:
         ValueError: A number is too large.
 
     """
-    line = log_pb2.LogLine(stream=STREAMS[stream], attempt=attempt, rank=rank, level=_level(level) if level else None)
+    line = log_pb2.LogLine(stream=STREAMS[stream], attempt=attempt, rank=rank, level=_level(level))
     return line.SerializeToString().decode(_BYTES)
 
 
@@ -127,6 +127,8 @@ def _varint(value: int) -> str:
 
 
 def _level(word: str) -> log_pb2.LogLevel.ValueType:
+    if not word:
+        return log_pb2.LOG_LEVEL_UNSPECIFIED
     level = f"LOG_LEVEL_{LEVELS.get(word.lower(), word.upper())}"
     # The enum itself is no container.
     return log_pb2.LogLevel.Value(level) if level in log_pb2.LogLevel.keys() else log_pb2.LOG_LEVEL_UNSPECIFIED  # noqa: SIM118
