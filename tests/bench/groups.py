@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tests.bench import calls, connectors, files, followers, growth, ledger, lines, rest, submits
+from tests.bench import calls, connectors, files, followers, growth, ledger, lines, rest, share, submits
 from tests.bench.gateways import HARMS
 from tests.bench.measure import Row
 
@@ -38,13 +38,17 @@ async def _neighbours(rounds: int) -> list[Row]:
     return [await connectors.neighbour(rounds, harmful) for harmful in HARMS]
 
 
+async def _lines(rounds: int) -> list[Row]:
+    return [*await lines.log_lines(rounds), *await share.connectors_share(rounds)]
+
+
 async def _followers(rounds: int) -> list[Row]:
     return await followers.many_followers()
 
 
 GROUPS: dict[str, tuple[str, Group]] = {
     "P1": ("single calls", calls.single_calls),
-    "P3": ("log lines", lines.log_lines),
+    "P3": ("log lines", _lines),
     "P5": ("files", files.file_bytes),
     "P7": ("ten thousand followers", _followers),
     "P8": ("100,000 jobs", ledger.many_jobs),
