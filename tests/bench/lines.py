@@ -28,7 +28,8 @@ from tests.process.gateway.conftest import ended, submit
 LIVE_LINES = 400_000
 SLOW_LINES = 10_000
 """One line a message is twenty times slower."""
-SHARED_LINES = 20_000
+SHARED_LINES = 60_000
+"""So many that to read them takes many times as long as to begin."""
 FOLLOWERS = 100
 CHANNELS = 4
 STORED_LINES = 2_800
