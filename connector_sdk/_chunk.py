@@ -13,11 +13,12 @@ _CHUNK_TAG = bytes([pb.FetchArtifactResponse.CHUNK_FIELD_NUMBER << 3 | 2])
 
 def fetched(offset: int, parts: Sequence[bytes], size: int) -> bytes:
     """Encode the `FetchArtifactResponse` with the bytes of these parts, which are `size` together and not none."""
-    head = Chunk(offset=offset).SerializeToString() + _DATA_TAG + _varint(size)
-    return b"".join((_CHUNK_TAG, _varint(len(head) + size), head, *parts))
+    head = Chunk(offset=offset).SerializeToString() + _DATA_TAG + varint(size)
+    return b"".join((_CHUNK_TAG, varint(len(head) + size), head, *parts))
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Encode a number that is not negative."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

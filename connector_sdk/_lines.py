@@ -54,7 +54,7 @@ class LineFolder:
         last = pieces.pop()
         lines += [_folded(piece) for piece in pieces]
         if last.startswith("\r") or last.endswith("\r") or (last and self._is_terminated):
-            self._held = last
+            self._held = _shortened(last)
         elif last or not pieces:
             lines.append(_folded(last))
         return lines
@@ -68,6 +68,14 @@ class LineFolder:
 def decoded(item: object) -> str:
     """Read an item as text, whatever it is."""
     return bytes(item).decode("utf-8", "replace") if isinstance(item, bytes | bytearray) else str(item)
+
+
+def _shortened(line: str) -> str:
+    """Leave out the states that were drawn over: a progress bar may be drawn on for weeks without a line end."""
+    if "\r" not in line:
+        return line
+    first, last = "\r" * line.startswith("\r"), "\r" * line.endswith("\r")
+    return first + _folded(line) + last
 
 
 def _folded(line: str) -> str:

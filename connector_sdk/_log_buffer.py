@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,9 +12,8 @@ from typing import Generic, TypeVar
 
 from connector_sdk._iterate import walking
 from connector_sdk._log_lines import ENOUGH_BYTES, Reading
-from peftstudio.connector.v1.connector_service_pb2 import StreamLogsResponse
 
-LINGER_SECONDS = 0.025  # how long a first line waits for company
+LINGER_SECONDS = 0.025  # between two messages that are not full; a line that comes after a silence does not wait
 MOST_WAITING_BYTES = 256 * 1024  # read ahead of a slow gateway
 
 Item = TypeVar("Item")
@@ -24,7 +25,7 @@ class LogBuffer(Generic[Item]):
     def __init__(self, reading: Reading[Item]) -> None:
         """Make messages in the way of a reading."""
         self._reading = reading
-        self._full: deque[tuple[Sequence[StreamLogsResponse], int]] = deque()
+        self._full: deque[tuple[Sequence[bytes], int]] = deque()
         self._full_bytes = 0
         self._open_bytes = 0
         """What the reading has that is not a full message yet."""
@@ -32,6 +33,7 @@ class LogBuffer(Generic[Item]):
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
         self._filling: asyncio.Task[None] | None = None
+        self._taken_at = -math.inf
         self.is_cut = False
         """Whether the messages ended before the source did."""
 
@@ -46,11 +48,11 @@ class LogBuffer(Generic[Item]):
             self._filling.cancel()
             await asyncio.wait([self._filling])
 
-    async def next_messages(self, patience_seconds: float) -> Sequence[StreamLogsResponse] | None:
+    async def next_messages(self, patience_seconds: float) -> Sequence[bytes] | None:
         """Give what came; nothing where none came in time, None at the end. Raises what the author raised."""
         if not await _within(patience_seconds, self._arrived):
             return ()
-        await _within(LINGER_SECONDS, self._enough)
+        await _within(self._taken_at + LINGER_SECONDS - time.monotonic(), self._enough)
         if self._full or self._open_bytes or not self._has_ended:
             return self._take()
         if self._filling is not None and not self.is_cut:
@@ -87,13 +89,14 @@ class LogBuffer(Generic[Item]):
             self._room.clear()
             await self._room.wait()
 
-    def _take(self) -> Sequence[StreamLogsResponse]:
+    def _take(self) -> Sequence[bytes]:
         if self._full:
             messages, size_bytes = self._full.popleft()
             self._full_bytes -= size_bytes
             self._room.set()
         else:
             messages, self._open_bytes = self._reading.messages(), 0
+        self._taken_at = time.monotonic()
         if not self._full and not self._has_ended:
             self._enough.clear()
             if not self._open_bytes:
@@ -106,8 +109,8 @@ class LogBuffer(Generic[Item]):
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:
-    if event.is_set():
-        return True
+    if event.is_set() or seconds <= 0:
+        return event.is_set()
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

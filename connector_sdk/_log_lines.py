@@ -7,39 +7,35 @@ author's that the garbage collector would have to look at.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from itertools import count, repeat
-from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from connector_sdk._line_wire import (
+    SURELY_SHORT_CHARS,
+    encode_lines,
+    encode_long,
+    encode_numbered,
+    front,
+    numbered,
+    time_front,
+)
 from connector_sdk._lines import LineFolder, decoded
-from connector_sdk._text import clean
-from connector_sdk._times import to_timestamp
 from connector_sdk.connector import PlatformConnector
 from connector_sdk.models import LogRecord
 from peftstudio.connector.v1.connector_service_pb2 import StreamLogsResponse
-from peftstudio.job.v1 import log_pb2
 
-LONGEST_LINE_BYTES = 64 * 1024
-SURELY_SHORT_CHARS = LONGEST_LINE_BYTES // 4  # a character takes at most four bytes
 ENOUGH_BYTES = 32 * 1024  # per message
 MOST_BYTES = 1024 * 1024  # per message, where one record has that much
 LINE_COST_BYTES = 32  # what a line costs besides its text, where it is stored
 
-STREAMS = MappingProxyType(
-    {
-        "stdout": log_pb2.LOG_STREAM_STDOUT,
-        "stderr": log_pb2.LOG_STREAM_STDERR,
-        "system": log_pb2.LOG_STREAM_SYSTEM,
-    }
-)
-LEVELS = {"warn": "WARNING", "critical": "ERROR", "fatal": "ERROR", "trace": "DEBUG"}
-"""Other programs' names for the contract's levels."""
+PLAIN_FIELDS = frozenset({"text", "cursor"})
+PLAIN_FRONT = front("stdout", 1, 0, "")
+"""Of a line of which nothing but its text is known."""
 
 Item = TypeVar("Item")
 
 
 class Reading(Protocol[Item]):
-    """One reading of a job's log, which makes messages of what its author yields."""
+    """One reading of a job's log, which makes messages in wire format of what its author yields."""
 
     def open(self) -> AsyncIterator[Item] | Awaitable[AsyncIterator[Item]]:
         """Ask the author for the items."""
@@ -49,11 +45,11 @@ class Reading(Protocol[Item]):
         """Take an item; return how many bytes wait to be sent. Raises where it cannot be written."""
         ...
 
-    def messages(self) -> Sequence[StreamLogsResponse]:
+    def messages(self) -> Sequence[bytes]:
         """Give what waits to be sent; there may be nothing where a line is not complete yet."""
         ...
 
-    def rest(self, *, is_end: bool) -> Sequence[StreamLogsResponse]:
+    def rest(self, *, is_end: bool) -> Sequence[bytes]:
         """Give what was held back, now that nothing more comes; what is not whole only if this `is_end`."""
         ...
 
@@ -68,8 +64,9 @@ class TextReading:
         self._texts: list[str] = []
         self._size_bytes = 0
         self._folder = LineFolder()
-        # Nobody knows which line of a tail is the first that comes.
-        self._numbers = repeat(0) if connector.log_source == "tail_only" else count(1)
+        self._is_counted = connector.log_source != "tail_only"
+        """Nobody knows which line of a tail is the first that comes."""
+        self._written_lines = 0
 
     def open(self) -> AsyncIterator[object] | Awaitable[AsyncIterator[object]]:
         """Ask the author for text; some give bytes or numbers."""
@@ -82,26 +79,26 @@ class TextReading:
         self._size_bytes += len(text) + LINE_COST_BYTES
         return self._size_bytes
 
-    def messages(self) -> Sequence[StreamLogsResponse]:
+    def messages(self) -> Sequence[bytes]:
         """Give the lines that are complete."""
         texts, self._texts, self._size_bytes = self._texts, [], 0
         return self._written(self._folder.feed_all(texts))
 
-    def rest(self, *, is_end: bool) -> Sequence[StreamLogsResponse]:
+    def rest(self, *, is_end: bool) -> Sequence[bytes]:
         """Give the last line, unless the stream was cut in the middle of it: the next one has it whole."""
         return self._written(self._folder.finish() if is_end or not self._folder.is_torn else [])
 
-    def _written(self, texts: Sequence[str]) -> Sequence[StreamLogsResponse]:
+    def _written(self, texts: Sequence[str]) -> Sequence[bytes]:
         return [self._message(portion) for portion in _portions(texts, ENOUGH_BYTES)]
 
-    def _message(self, texts: Sequence[str]) -> StreamLogsResponse:
-        message = StreamLogsResponse()
-        add = message.lines.add
-        for text, seq in zip(texts, self._numbers, strict=False):
-            line = add()
-            line.seq, line.stream, line.attempt = seq, log_pb2.LOG_STREAM_STDOUT, 1
-            _write(line, text)
-        return message
+    def _message(self, texts: Sequence[str]) -> bytes:
+        if not self._is_counted:
+            return _encode([PLAIN_FRONT] * len(texts), texts)
+        first = self._written_lines + 1
+        self._written_lines += len(texts)
+        if _are_short(texts):
+            return encode_numbered(first, PLAIN_FRONT, texts)
+        return _encode(numbered(first, PLAIN_FRONT, len(texts)), texts)
 
 
 class RecordReading:
@@ -113,9 +110,9 @@ class RecordReading:
         self._job_id = job_id
         self._cursor = cursor
         """Of the last record that was taken."""
-        self._full: list[StreamLogsResponse] = []
-        self._message = StreamLogsResponse()
-        self._add_line = self._message.lines.add
+        self._full: list[bytes] = []
+        self._fronts: list[str] = []
+        self._texts: list[str] = []
         self._size_bytes = 0
 
     def open(self) -> AsyncIterator[LogRecord] | Awaitable[AsyncIterator[LogRecord]]:
@@ -123,59 +120,42 @@ class RecordReading:
         return self._connector.stream_logs_from(self._job_id, self._cursor)
 
     def take(self, item: LogRecord) -> int:
-        """Write a record; one of many lines is torn only where it is more than a message can hold."""
-        text = item.text
+        """Take a record; one of many lines is torn only where it is more than a message can hold."""
+        text, before = item.text, PLAIN_FRONT if item.model_fields_set <= PLAIN_FIELDS else _front(item)
         if "\n" in text or "\r" in text:
-            self._add_all(item)
+            self._add_all(before, text)
         else:
-            self._add(text, item)
+            self._fronts.append(before)
+            self._texts.append(text)
+            self._size_bytes += len(text) + LINE_COST_BYTES
         if item.cursor:
             self._cursor = item.cursor
         return self._size_bytes
 
-    def messages(self) -> Sequence[StreamLogsResponse]:
+    def messages(self) -> Sequence[bytes]:
         """Give the records."""
-        if self._message.lines:
+        if self._texts:
             self._close_message()
         messages, self._full, self._size_bytes = self._full, [], 0
         return messages
 
-    def rest(self, *, is_end: bool) -> Sequence[StreamLogsResponse]:
+    def rest(self, *, is_end: bool) -> Sequence[bytes]:
         """Give nothing: records are complete."""
         return ()
 
-    def _add_all(self, record: LogRecord) -> None:
+    def _add_all(self, before: str, text: str) -> None:
         folder = LineFolder()
-        first, *others = _portions([*folder.feed(record.text), *folder.finish()], MOST_BYTES)
-        for text in first:
-            self._add(text, record)
-        for portion in others:
-            self._close_message()
-            for text in portion:
-                self._add(text, record)
-
-    def _add(self, text: str, record: LogRecord) -> None:
-        # To set fields takes half of the time that it takes to pass them to `add`.
-        line = self._add_line()
-        try:
-            line.stream, line.attempt = STREAMS[record.stream], record.attempt
-            if record.rank:
-                line.rank = record.rank
-        except ValueError:
-            del self._message.lines[-1]
-            raise
-        if record.level:
-            line.level = _level(record.level)
-        if record.time is not None and (stamp := to_timestamp(record.time)):
-            line.time.CopyFrom(stamp)
-        _write(line, text)
-        self._size_bytes += len(text) + LINE_COST_BYTES
+        for number, portion in enumerate(_portions([*folder.feed(text), *folder.finish()], MOST_BYTES)):
+            if number:
+                self._close_message()
+            self._fronts += [before] * len(portion)
+            self._texts += portion
+            self._size_bytes += sum(map(len, portion)) + len(portion) * LINE_COST_BYTES
 
     def _close_message(self) -> None:
-        self._message.cursor = self._cursor
-        self._full.append(self._message)
-        self._message = StreamLogsResponse()
-        self._add_line = self._message.lines.add
+        rest = StreamLogsResponse(cursor=self._cursor).SerializeToString()
+        self._full.append(_encode(self._fronts, self._texts) + rest)
+        self._fronts, self._texts = [], []
 
 
 def _portions(texts: Sequence[str], enough_bytes: int) -> Iterator[Sequence[str]]:
@@ -190,16 +170,15 @@ def _portions(texts: Sequence[str], enough_bytes: int) -> Iterator[Sequence[str]
         yield texts[start:]
 
 
-def _write(line: log_pb2.LogLine, text: str) -> None:
-    try:
-        line.text = text
-    except UnicodeEncodeError:
-        line.text = clean(text)
-    if len(text) > SURELY_SHORT_CHARS and len(data := line.text.encode()) > LONGEST_LINE_BYTES:
-        line.text, line.truncated = data[:LONGEST_LINE_BYTES].decode("utf-8", "ignore"), True
+def _front(record: LogRecord) -> str:
+    known = front(record.stream, record.attempt, record.rank, record.level)
+    return known if record.time is None else time_front(record.time) + known
 
 
-def _level(word: str) -> log_pb2.LogLevel.ValueType:
-    level = f"LOG_LEVEL_{LEVELS.get(word.lower(), word.upper())}"
-    # The enum itself is no container.
-    return log_pb2.LogLevel.Value(level) if level in log_pb2.LogLevel.keys() else log_pb2.LOG_LEVEL_UNSPECIFIED  # noqa: SIM118
+def _encode(fronts: Sequence[str], texts: Sequence[str]) -> bytes:
+    """Encode lines of which nearly none is long."""
+    return encode_lines(fronts, texts) if _are_short(texts) else b"".join(map(encode_long, fronts, texts))
+
+
+def _are_short(texts: Sequence[str]) -> bool:
+    return len(max(texts, key=len)) <= SURELY_SHORT_CHARS

@@ -13,7 +13,7 @@ from connector_sdk._observation import has_ended, to_observation
 from connector_sdk.connector import PlatformConnector, overrides
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 
-HEARTBEAT_SECONDS = 10.0  # the protocol's longest silence
+HEARTBEAT_SECONDS = 5.0  # half of the protocol's longest silence: one that is late is still in time
 
 Item = TypeVar("Item")
 
@@ -26,10 +26,11 @@ class LogStreams:
         self._heartbeat_seconds = heartbeat_seconds
         self._cuts: set[Callable[[], None]] = set()
 
-    def stream(
-        self, connector: PlatformConnector, job_id: str, cursor: str
-    ) -> AsyncGenerator[pb.StreamLogsResponse, None]:
-        """Yield batches; `end` comes only where the job has ended too, since a dropped socket ends an iterator too."""
+    def stream(self, connector: PlatformConnector, job_id: str, cursor: str) -> AsyncGenerator[bytes, None]:
+        """Yield batches in wire format.
+
+        `end` comes only where the job has ended too, since a dropped socket ends an iterator too.
+        """
 
         async def has_job_ended() -> bool:
             return has_ended(to_observation(await connector.get_job_status(job_id)))
@@ -40,7 +41,7 @@ class LogStreams:
 
     async def _read(
         self, reading: Reading[Item], has_job_ended: Callable[[], Awaitable[bool]]
-    ) -> AsyncGenerator[pb.StreamLogsResponse, None]:
+    ) -> AsyncGenerator[bytes, None]:
         buffer = LogBuffer(reading)
         self._cuts.add(buffer.cut)
         try:
@@ -56,14 +57,14 @@ class LogStreams:
         if await has_job_ended():
             for message in reading.rest(is_end=True):
                 yield message
-            yield pb.StreamLogsResponse(end=True)
+            yield pb.StreamLogsResponse(end=True).SerializeToString()
 
-    async def _messages(self, buffer: LogBuffer[Item]) -> AsyncGenerator[pb.StreamLogsResponse, None]:
+    async def _messages(self, buffer: LogBuffer[Item]) -> AsyncGenerator[bytes, None]:
         """Yield what comes, and a sign of life when nothing does, or nothing but a line that does not end."""
         due = time.monotonic() + self._heartbeat_seconds
         while (messages := await buffer.next_messages(due - time.monotonic())) is not None:
             if not messages and time.monotonic() >= due:
-                messages = (pb.StreamLogsResponse(),)
+                messages = (b"",)
             for message in messages:
                 yield message
                 due = time.monotonic() + self._heartbeat_seconds

@@ -98,7 +98,8 @@ class ConnectorServicer(ConnectorServiceServicer):
 
     def StreamLogs(self, request: pb.StreamLogsRequest, context: object) -> AsyncGenerator[pb.StreamLogsResponse, None]:
         connector = self._connector(request.connection_id)
-        return self._logs.stream(connector, request.platform_job_id, request.cursor)
+        messages = self._logs.stream(connector, request.platform_job_id, request.cursor)
+        return cast("AsyncGenerator[pb.StreamLogsResponse, None]", messages)
 
     async def GetMetrics(self, request: pb.GetMetricsRequest, context: object) -> pb.GetMetricsResponse:
         connector = self._connector(request.connection_id)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 from urllib.parse import quote, quote_plus
+
+import re2
 
 MIN_CHARS = 6
 """Shorter values, and shorter pieces of a value, are not blotted out: they would blot out ordinary words."""
@@ -14,6 +17,9 @@ MIN_LINE_CHARS = 16
 """Shorter lines of a value of several lines, as keys in PEM files are, are not blotted out by themselves."""
 
 REDACTED = "[redacted]"
+
+MOST_SEARCH_BYTES = 64 * 1024**2
+"""Memory for looking for credentials' ends, which tens of thousands of them fit into."""
 
 Redact = Callable[[str], str]
 """Blots credentials out of one text."""
@@ -25,6 +31,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
         self._spellings: list[str] = []
+        self._has_trace: Callable[[str], object] = lambda text: None
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -35,6 +42,7 @@ class Redactor:
             found = {spelling for secret in self._secrets for spelling in _spellings(secret)}
             # Longest first, so that a value that contains another is blotted out whole.
             self._spellings = sorted(found, key=len, reverse=True)
+            self._has_trace = _search({end for known in found for end in (known[:MIN_CHARS], known[-MIN_CHARS:])})
 
     def text(self, text: str) -> str:
         """Blot the values out of one text."""
@@ -43,9 +51,17 @@ class Redactor:
     def __call__(self, texts: Sequence[str]) -> Sequence[str]:
         """Blot the values out of lines; one that a line break or a limit of size cut in two counts as well."""
         # Almost never is there anything to blot out, and one look at all lines is the cheapest way to know.
-        joined = "\n".join(texts)
-        present = [known for known in self._spellings if known[:MIN_CHARS] in joined or known[-MIN_CHARS:] in joined]
-        return [_blot(text, present) for text in texts] if present else texts
+        if not self._has_trace("\n".join(texts)):
+            return texts
+        return [_blot(text, self._spellings) if self._has_trace(text) else text for text in texts]
+
+
+def _search(words: Iterable[str]) -> Callable[[str], object]:
+    """Make a search for any of some words; RE2 needs one pass, however many they are."""
+    options = re2.Options()
+    options.never_capture = True
+    options.max_mem = MOST_SEARCH_BYTES
+    return cast("Callable[[str], object]", re2.compile("|".join(map(re2.escape, sorted(words))), options).search)
 
 
 def _blot(text: str, spellings: Iterable[str]) -> str:

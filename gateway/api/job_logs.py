@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import cast
 
 from gateway.api import requests
@@ -32,9 +33,9 @@ class JobLogs:
         wanted = compile_filter(request.filter)
         with self._logs.open(request.job_id) as log:
             follower = Follower(log, _start(request), wanted, lambda: self._ending(request.job_id))
-            parts = follower.follow() if request.follow else follower.read()
-            async for part in parts:
-                yield cast("pb.StreamLogsResponse", _message(part))
+            async with aclosing(follower.follow() if request.follow else follower.read()) as parts:
+                async for part in parts:
+                    yield cast("pb.StreamLogsResponse", part.data if part.is_whole else _message(part))
 
     async def _ending(self, job_id: str) -> Ending | None:
         job = await self._jobs.get(job_id)

@@ -187,7 +187,8 @@ class Collector:
             texts = [line.text for line in batch.lines]
             known = way.take(texts, partial(shown, texts, self._redactor), batch.cursor)
             if known < len(texts):
-                await self._take(batch if not known else replace(batch, lines=batch.lines[known:], encode=None), way)
+                fresh = batch if not known else replace(batch, lines=batch.lines[known:], encode=None)
+                await self._take(fresh, texts[known:], way)
             if batch.is_end:
                 return True
         return False
@@ -208,7 +209,7 @@ class Collector:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _take(self, fresh: SourceBatch, way: Continuation) -> None:
+    async def _take(self, fresh: SourceBatch, texts: Sequence[str], way: Continuation) -> None:
         if self._clock.monotonic() - self._secrets_read_at > SECRETS_SECONDS:
             await self._learn_secrets()
         segments = self._log.segments
@@ -218,7 +219,12 @@ class Collector:
             await self._measure(self._job.id, fresh.lines, first_seq)
         now = self._clock.now()
         prepared = prepare(
-            fresh.lines, first_seq=first_seq, redact=self._redactor, now=now, encode_together=fresh.encode
+            fresh.lines,
+            first_seq=first_seq,
+            redact=self._redactor,
+            now=now,
+            texts=texts,
+            encode_together=fresh.encode,
         )
         gap = encode_gap(first_seq, 0, way.gap) if way.gap else b""
         segments.append(prepared.encoded, way.place, latest=prepared.latest, gap=gap)

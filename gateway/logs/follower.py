@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.errors import BadOffset
 from gateway.logs.query import Start, Wanted
-from gateway.logs.segments import Spot
+from gateway.logs.segments import Run, Spot
 from gateway.logs.store import Ending, JobLog
-from gateway.logs.wire import encode, encode_gap, gap_bytes, lines
+from gateway.logs.wire import MESSAGE_BYTES, encode, encode_gap, gap_bytes, lines
 
 HEARTBEAT_SECONDS = 10.0
 """Longest silence on a log stream."""
@@ -30,6 +31,8 @@ class Part:
     ending: Ending | None = None
     """Set in the last message of a log that was followed to its end."""
     is_last: bool = False
+    is_whole: bool = False
+    """Whether `data` is the whole message."""
 
 
 class Follower:
@@ -45,7 +48,7 @@ class Follower:
         self._spot = Spot(0, 0, 0)
         self._unwanted_runs = 0
 
-    async def read(self) -> AsyncIterator[Part]:
+    async def read(self) -> AsyncGenerator[Part, None]:
         """Yield what is there, then the end; never waits.
 
         Raises:
@@ -53,11 +56,12 @@ class Follower:
 
         """
         await self._go_to_start()
-        async for part in self._there():
-            yield part
+        async with aclosing(self._there()) as parts:
+            async for part in parts:
+                yield part
         yield self._last(self._log.ending)
 
-    async def follow(self) -> AsyncIterator[Part]:
+    async def follow(self) -> AsyncGenerator[Part, None]:
         """Yield what is there and what comes, until the job has ended and its log with it.
 
         Raises:
@@ -67,8 +71,9 @@ class Follower:
         await self._go_to_start()
         while True:
             ticket = self._log.changed.ticket()
-            async for part in self._there():
-                yield part
+            async with aclosing(self._there()) as parts:
+                async for part in parts:
+                    yield part
             if ending := await self._ending():
                 yield self._last(ending)
                 return
@@ -85,21 +90,32 @@ class Follower:
             )
         self._spot = segments.locate(seq)
 
-    async def _there(self) -> AsyncIterator[Part]:
+    async def _there(self) -> AsyncGenerator[Part, None]:
         """Yield what is there already."""
+        if self._wanted is not None:
+            async for part in self._wanted_there(self._wanted):
+                yield part
+            return
+        is_large = False
+        try:
+            while run := self._log.read(self._spot, is_large=is_large):
+                self._spot = run.spot
+                yield Part(_missing(run) or run.data, run.spot.seq, is_whole=not run.missing_from)
+                # Where one message was full, there is more to come.
+                is_large = is_large or (len(run.data) > MESSAGE_BYTES // 2 and self._log.messages.enlarge())
+        finally:
+            if is_large:
+                self._log.messages.shrink()
+
+    async def _wanted_there(self, wanted: Wanted) -> AsyncGenerator[Part, None]:
         while run := self._log.segments.read(self._spot):
             self._spot = run.spot
-            if run.missing_from:
-                data = encode_gap(run.missing_from, run.spot.seq, run.why)
-            elif self._wanted is None:
-                data = run.data
-            else:
-                data = gap_bytes(run.data) + b"".join(encode(line) for line in lines(run.data) if self._wanted(line))
+            data = _missing(run) or gap_bytes(run.data) + b"".join(map(encode, filter(wanted, lines(run.data))))
             self._unwanted_runs = 0 if data else self._unwanted_runs + 1
             if data or self._unwanted_runs >= MAX_UNWANTED_RUNS:
                 self._unwanted_runs = 0
                 yield Part(data, run.spot.seq)
-            elif self._wanted is not None:
+            else:
                 # To filter a long log takes seconds; everybody else has a turn in between.
                 await asyncio.sleep(0)
 
@@ -114,6 +130,10 @@ class Follower:
             # The gateway was killed between what it noted of the job and of the log.
             ending = await self._known_ending()
         return ending if self._spot.seq == self._log.segments.mark.last_seq else None
+
+
+def _missing(run: Run) -> bytes:
+    return encode_gap(run.missing_from, run.spot.seq, run.why) if run.missing_from else b""
 
 
 async def _is_set(event: asyncio.Event) -> bool:

@@ -1,15 +1,16 @@
 """What lines go through before they are stored: folding, redaction, cutting and numbering.
 
-All of it is looked up for a batch at once, and done only to lines that need it: almost none do. A batch that fits a
-message is encoded at once, too.
+All of it is looked up for a batch at once, and done only to lines that need it: almost none do. Lines that are alike
+but for number and text are not even touched: they are encoded anew out of their texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.logs.alike import encode_alike
 from gateway.logs.wire import MESSAGE_BYTES, LogLine, LogStream, Stretch, encode, encode_all
 
 MAX_TEXT_BYTES = 64 * 1024
@@ -36,19 +37,46 @@ def prepare(
     first_seq: int,
     redact: RedactLines,
     now: datetime,
+    texts: Sequence[str] | None = None,
     encode_together: Callable[[], bytes] | None = None,
 ) -> Prepared:
-    """Encode lines as they are stored, numbered on from `first_seq`."""
-    texts = [line.text for line in lines]
+    """Encode lines as they are stored, numbered on from `first_seq`; their `texts` may be known already."""
+    if not lines:
+        return Prepared([], 0)
+    if texts is None:
+        texts = [line.text for line in lines]
     kept = shown(texts, redact)
-    if kept is not texts or len(max(texts, key=len, default="")) > SURELY_SHORT_CHARS:
+    are_short = len(max(texts, key=len)) <= SURELY_SHORT_CHARS
+    if are_short and _are_alike(lines, texts, encode_together):
+        common = LogLine()
+        common.CopyFrom(lines[0])
+        latest = _complete([common], first_seq, now)
+        return Prepared(list(_stretches(kept, first_seq, common)), latest)
+    if kept is not texts or not are_short:
         for line, text in zip(lines, kept, strict=True):
             line.text, line.truncated = _fit(text, line.truncated)
     latest = _complete(lines, first_seq, now)
     data = encode_together() if encode_together else encode_all(lines)
     if len(data) <= MESSAGE_BYTES:
-        return Prepared([Stretch(data, len(lines))] if lines else [], latest)
+        return Prepared([Stretch(data, len(lines))], latest)
     return Prepared([Stretch(encode(line), 1) for line in lines], latest)
+
+
+def _are_alike(lines: Sequence[LogLine], texts: Sequence[str], encode_together: Callable[[], bytes] | None) -> bool:
+    """Tell whether lines differ in nothing but number and text: then that they do is all that was sent."""
+    sent = encode_together() if encode_together else encode_all(lines)
+    return encode_alike(texts, lines[0].seq, lines[0]) == sent
+
+
+def _stretches(texts: Sequence[str], first_seq: int, common: LogLine) -> Iterator[Stretch]:
+    data = encode_alike(texts, first_seq, common)
+    if len(data) <= MESSAGE_BYTES or len(texts) == 1:
+        yield Stretch(data, len(texts))
+        return
+    # Nearly as many as fit, were all of one length; where they are not, some are cut once more.
+    count = max(1, len(texts) * (MESSAGE_BYTES - MESSAGE_BYTES // 64) // len(data))
+    for start in range(0, len(texts), count):
+        yield from _stretches(texts[start : start + count], first_seq + start, common)
 
 
 def shown(texts: Sequence[str], redact: RedactLines) -> Sequence[str]:

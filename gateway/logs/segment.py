@@ -132,14 +132,14 @@ class Segment:
         block = bisect_left(self._latest, seconds)
         return None if block == len(self._latest) else (self._sizes[max(0, block - 1)], self._seqs[max(0, block - 1)])
 
-    def read(self, position: int) -> tuple[bytes, int]:
+    def read(self, position: int, most_bytes: int = MESSAGE_BYTES) -> tuple[bytes, int]:
         """Return whole lines from a byte on, and the seq of the last of them; empty at the end of what is valid.
 
-        A gap can only be at the beginning of what is returned.
+        More than `most_bytes` is only a single line. A gap can only be at the beginning of what is returned.
         """
         if position >= self._mark.size:
             return b"", self._mark.last_seq
-        block = bisect_right(self._sizes, position + MESSAGE_BYTES) - 1
+        block = bisect_right(self._sizes, position + most_bytes) - 1
         if self._sizes[block] <= position:
             block += 1
         gap = bisect_right(self._gaps, position)

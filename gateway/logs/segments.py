@@ -22,7 +22,7 @@ from gateway.errors import StorageFull
 from gateway.logs.mark import Entry, Mark
 from gateway.logs.place import Place
 from gateway.logs.segment import Segment, index_path, lines_path
-from gateway.logs.wire import Stretch, lines
+from gateway.logs.wire import MESSAGE_BYTES, Stretch, lines
 
 SEGMENTS = 8
 """In how many parts a full log is deleted: the fewer, the more of what could be kept goes at once."""
@@ -141,12 +141,12 @@ class Segments:
             yield None
         yield self.locate(self.mark.last_seq)
 
-    def read(self, spot: Spot) -> Run | None:
-        """Return what comes behind a spot, at most one message; None = nothing yet."""
+    def read(self, spot: Spot, most_bytes: int = MESSAGE_BYTES) -> Run | None:
+        """Return what comes behind a spot, at most one message of such a size; None = nothing yet."""
         while True:
             if self._has(spot.base):
                 segment = self._segment(spot.base)
-                data, seq = segment.read(spot.position)
+                data, seq = segment.read(spot.position, most_bytes)
                 if data:
                     return Run(Spot(spot.base, spot.position + len(data), seq), data)
             following = bisect_right(self._bases, spot.base)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gateway.broadcast import Broadcast
 from gateway.jobs.model import JobState
-from gateway.logs.segments import Segments
+from gateway.logs.messages import Messages
+from gateway.logs.segments import Run, Segments, Spot
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,10 @@ class Ending:
 class JobLog:
     """One job's log while it is open: the stored lines, and a notice whenever there are more."""
 
-    def __init__(self, folder: Path, max_bytes: int = 0) -> None:
+    def __init__(self, folder: Path, messages: Messages, max_bytes: int = 0) -> None:
         self.segments = Segments(folder, max_bytes)
+        self.messages = messages
+        self._name = folder.name
         self.changed = Broadcast()
         self._ending_path = folder / "ending.json"
         self.ending = _read_ending(self._ending_path)
@@ -36,6 +39,10 @@ class JobLog:
         """Whether somebody is at work who will call `finish`."""
         self.gap = ""
         """Why lines may be missing behind the last one."""
+
+    def read(self, spot: Spot, *, is_large: bool = False) -> Run | None:
+        """Return what a follower is sent behind a spot: its lines are a whole message. None = nothing yet."""
+        return self.messages.read(self._name, self.segments, spot, is_large=is_large)
 
     def finish(self, ending: Ending) -> None:
         """Note that no more lines come, because the job has ended."""
@@ -55,6 +62,7 @@ class LogStore:
         """Keep logs in a folder, each within `max_bytes` of disk; 0 = without a limit."""
         self.folder = folder
         self._max_bytes = max_bytes
+        self._messages = Messages()
         self._logs: dict[str, JobLog] = {}
         self._users: dict[str, int] = {}
 
@@ -63,7 +71,7 @@ class LogStore:
         """Give the log of a job; all who have it open share one."""
         log = self._logs.get(job_id)
         if log is None:
-            log = self._logs[job_id] = JobLog(self.folder / job_id, self._max_bytes)
+            log = self._logs[job_id] = JobLog(self.folder / job_id, self._messages, self._max_bytes)
         self._users[job_id] = self._users.get(job_id, 0) + 1
         try:
             yield log

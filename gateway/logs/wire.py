@@ -30,12 +30,14 @@ __all__ = [
     "gap_bytes",
     "is_line",
     "lines",
+    "with_next",
 ]
 
 MESSAGE_BYTES = 32 * 1024
 """Bytes per message to a follower, as the contract says; a single line may be longer."""
 
 _TAG = bytes([StreamLogsResponse.LINES_FIELD_NUMBER << 3 | 2])
+_NEXT_TAG = bytes([StreamLogsResponse.NEXT_AFTER_SEQ_FIELD_NUMBER << 3])
 _GAP_TAG = bytes([StreamLogsResponse.GAP_FIELD_NUMBER << 3 | 2])
 
 
@@ -62,6 +64,11 @@ def encode_gap(from_seq: int, to_seq: int, why: str) -> bytes:
     """Encode a gap as it is stored and sent."""
     body = LogGap(from_seq=from_seq, to_seq=to_seq, why=why).SerializeToString()
     return _GAP_TAG + varint(len(body)) + body
+
+
+def with_next(data: bytes, next_after_seq: int) -> bytes:
+    """Make encoded lines a whole message, which says how to continue behind it."""
+    return data + _NEXT_TAG + varint(next_after_seq)
 
 
 def gap_bytes(data: bytes) -> bytes:

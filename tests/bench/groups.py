@@ -20,6 +20,7 @@ from tests.bench import (
     lines,
     neighbours,
     rest,
+    share,
     starts,
     status_peer,
     submits,
@@ -55,10 +56,14 @@ async def _calls(rounds: int) -> list[Row]:
     return [*await calls.single_calls(rounds), *await status_peer.status_calls(rounds)]
 
 
+async def _lines(rounds: int) -> list[Row]:
+    return [*await lines.log_lines(rounds), *await share.connectors_share(rounds)]
+
+
 GROUPS: dict[str, tuple[str, Group]] = {
     "P0": ("what the machine can do", _in_rounds(floors.floors)),
     "P1": ("single calls", _in_rounds(_calls)),
-    "P3": ("log lines", _in_rounds(lines.log_lines)),
+    "P3": ("log lines", _in_rounds(_lines)),
     "P5": ("files", files.file_bytes),
     "P7": ("followers", followers.many_followers),
     "P8": ("100,000 jobs", ledger.many_jobs),

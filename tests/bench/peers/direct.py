@@ -29,6 +29,8 @@ class Endpoint:
 
     port: int
     metadata: Metadata = ()
+    process_id: int = 0
+    """Of the connector, where its processor time is measured."""
 
     @property
     def address(self) -> str:
@@ -45,8 +47,9 @@ async def direct(connector: Path = PLUGINS / "lab_connector.py") -> AsyncIterato
         token_file.write_text(secrets.token_hex(32))
         port = free_port()
         target = [str(connector), "--listen", f"127.0.0.1:{port}", "--token-file", str(token_file)]
-        async with program([sys.executable, "-m", "connector_sdk", "serve", *target], port, folder):
-            endpoint = Endpoint(port, (("authorization", f"Bearer {_gateway_token(token_file)}"),))
+        async with program([sys.executable, "-m", "connector_sdk", "serve", *target], port, folder) as process_id:
+            metadata = (("authorization", f"Bearer {_gateway_token(token_file)}"),)
+            endpoint = Endpoint(port, metadata, process_id)
             async with aio.insecure_channel(endpoint.address) as channel:
                 request = pb.ConnectRequest(connection_id=CONNECTION, credentials={"api_key": "bench-key"})
                 await ConnectorServiceStub(channel).Connect(request, metadata=endpoint.metadata, timeout=30)

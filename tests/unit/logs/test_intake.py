@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.logs.intake import MAX_TEXT_BYTES, prepare
-from gateway.logs.wire import MESSAGE_BYTES, LogLine, LogStream, StreamLogsResponse, lines
+from gateway.logs.wire import MESSAGE_BYTES, LogLine, LogStream, StreamLogsResponse, encode_all, lines
 from gateway.plugins.remote_logs import batch_of
 from gateway.redaction import Redactor
 from peftstudio.connector.v1 import connector_service_pb2 as connector
@@ -65,6 +65,33 @@ def test_a_batch_is_stored_as_its_lines_would_be_one_by_one(batch: list[LogLine]
     assert all(len(list(lines(stretch.data))) == stretch.count for stretch in prepared.encoded)
     assert all(len(stretch.data) <= MESSAGE_BYTES for stretch in prepared.encoded if stretch.count > 1)
     assert prepared.latest == max([0, *(line.time.seconds for line in expected)])
+
+
+@given(
+    st.lists(texts, min_size=1, max_size=12),
+    st.builds(LogLine, stream=st.integers(0, 3), attempt=st.integers(0, 2), rank=st.integers(0, 200)),
+    st.none() | st.integers(1, 2**40),
+    st.sampled_from([0, 1, 125, 16_380]),
+    st.sampled_from([1, 120, 16_380, 2**21 - 5]),
+)
+@example(["x" * 100] * 1000, LogLine(), None, 0, 1)
+@example(["é" * 100] * 1000, LogLine(), 5, 100, 100)
+def test_lines_that_are_alike_are_stored_as_they_would_be_one_by_one(
+    sent_texts: list[str], common: LogLine, seconds: int | None, source_seq: int, first_seq: int
+) -> None:
+    if seconds is not None:
+        common.time.seconds = seconds
+    batch = []
+    for number, text in enumerate(sent_texts):
+        line = LogLine.FromString(common.SerializeToString())
+        line.seq, line.text = source_seq and source_seq + number, text
+        batch.append(line)
+    expected = [alone(line, seq) for seq, line in enumerate(batch, first_seq)]
+    prepared = prepare(batch, first_seq=first_seq, redact=Redactor([SECRET]), now=NOON)
+    assert b"".join(stretch.data for stretch in prepared.encoded) == encode_all(expected)
+    assert sum(stretch.count for stretch in prepared.encoded) == len(batch)
+    assert all(len(stretch.data) <= MESSAGE_BYTES for stretch in prepared.encoded if stretch.count > 1)
+    assert prepared.latest == max(line.time.seconds for line in expected)
 
 
 @given(sent, st.text(max_size=9), st.booleans())

@@ -21,7 +21,7 @@ from gateway.logs.retention import Retention
 from gateway.logs.segment import Segment, index_path, lines_path
 from gateway.logs.segments import DAMAGE, RETENTION, Run, Segments, Spot, bases_in
 from gateway.logs.store import LogStore
-from gateway.logs.wire import LogLine, StreamLogsResponse, encode_gap, lines
+from gateway.logs.wire import MESSAGE_BYTES, LogLine, StreamLogsResponse, encode_gap, lines
 from gateway.redaction import Redactor
 from tests.support.clocks import NOON, FakeClock
 
@@ -194,10 +194,10 @@ async def test_since_looks_only_where_lines_may_be_as_young(tmp_path: Path) -> N
     reads = 0
 
     class Counting(Segments):
-        def read(self, spot: Spot) -> Run | None:
+        def read(self, spot: Spot, most_bytes: int = MESSAGE_BYTES) -> Run | None:
             nonlocal reads
             reads += 1
-            return super().read(spot)
+            return super().read(spot, most_bytes)
 
     again = Counting(tmp_path, 64 * SMALL)
     assert await Since(NOON + timedelta(hours=150)).after_seq(again) == 3000

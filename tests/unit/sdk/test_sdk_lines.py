@@ -1,5 +1,7 @@
 """Cutting what an author yields into lines."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +75,18 @@ def test_items_taken_together_become_the_lines_that_they_become_one_by_one(batch
     folder = LineFolder()
     together = [line for batch in batches for line in folder.feed_all(batch)] + folder.finish()
     assert together == _lines(*(item for batch in batches for item in batch))
+
+
+@pytest.mark.parametrize("item", ["\r%0100d%%", "%0100d%%\r"])
+def test_a_progress_bar_that_never_ends_its_line_is_held_in_bounded_memory(item: str) -> None:
+    folder = LineFolder()
+    folder.feed("Loading\n")
+    tracemalloc.start()
+    try:
+        drawn = [line for state in range(5_000) for line in folder.feed(item % state)]
+        drawn += [line for state in range(5_000) for line in folder.feed_all([item % state])]
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 20_000
+    assert [*drawn, *folder.finish()] == [f"{4999:0100}%"]

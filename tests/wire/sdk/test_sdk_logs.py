@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from connector_sdk import LogRecord
+from connector_sdk._log_stream import HEARTBEAT_SECONDS
+from connector_sdk.conformance.checks.logs import SILENCE_SECONDS
 from connector_sdk.testing import ConnectorHarness
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1 import log_pb2
@@ -136,6 +138,10 @@ async def test_a_quiet_log_gives_signs_of_life() -> None:
         call.cancel()
     assert _texts(messages[:1]) == ["line"]  # type: ignore[arg-type]
     assert all(message == pb.StreamLogsResponse() for message in messages[1:])
+
+
+def test_a_sign_of_life_that_is_late_is_still_within_what_the_protocol_allows() -> None:
+    assert HEARTBEAT_SECONDS <= SILENCE_SECONDS / 2
 
 
 async def test_a_line_does_not_wait_long_for_company() -> None:
