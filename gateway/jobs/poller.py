@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
@@ -32,6 +34,9 @@ POLL_SHARE = 0.5
 BATCH = "batch_get_job_status"
 METRICS = "get_metrics"
 LIST = "list_jobs"
+
+NO_NEWS: Mapping[str, datetime] = MappingProxyType({})
+"""For a look at all jobs."""
 
 Result = TypeVar("Result")
 
@@ -68,7 +73,7 @@ class Poller:
 
     def poke(self, job_id: str) -> None:
         """Look at a job soon: something happened that probably changed it."""
-        self._rhythm.hear(job_id)
+        self._rhythm.hear(job_id, self._clock.now())
 
     async def run(self) -> None:
         """Look for ever; without jobs nobody is asked anything, and an idle connector is left alone."""
@@ -78,7 +83,7 @@ class Poller:
             shortest = await self._shortest() if self._jobs() else START_SECONDS
             self._rhythm.looked(shortest, self._pace, has_changed=has_changed, is_at_all=not news)
 
-    async def _look_if_possible(self, news: Collection[str]) -> bool:
+    async def _look_if_possible(self, news: Mapping[str, datetime]) -> bool:
         try:
             return await (self._look(news) if news else self.look())
         except GatewayError as error:
@@ -105,11 +110,14 @@ class Poller:
         finally:
             self._is_look_at_all = False
 
-    async def _look(self, news: Collection[str] = (), first: str = "") -> bool:
+    async def _look(self, news: Mapping[str, datetime] = NO_NEWS, first: str = "") -> bool:
         async with self._looking:
-            jobs = [job for job in self._jobs() if not news or job.id in news]
+            jobs = self._jobs()
+            if news:
+                # Those that a user has had looked at since are left out: calls may be few.
+                jobs = [job for job in jobs if job.id in news and (job.observed_at or job.created_at) <= news[job.id]]
             if not jobs:
-                return False
+                return bool(news)
             try:
                 platform = await self._platforms.platform(self._connection_id)
             except NotFound:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 
 START_SECONDS = 2.0
 """Time between two looks while a job starts or changes, where the connector names none."""
@@ -33,17 +35,17 @@ class Rhythm:
         self._interval = START_SECONDS
         self._due = 0.0
         self._looked_at = 0.0
-        self._news: set[str] = set()
+        self._news: dict[str, datetime] = {}
         self._arrived = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
 
-    def hear(self, job_id: str) -> None:
+    def hear(self, job_id: str, now: datetime) -> None:
         """Look at a job soon: something happened that probably changed it."""
-        self._news.add(job_id)
+        self._news[job_id] = now
         self._arrived.set()
 
-    async def next(self, *, is_idle: bool) -> frozenset[str]:
-        """Wait until the next look, and return the jobs with news that it is for; none = it is for all of them.
+    async def next(self, *, is_idle: bool) -> Mapping[str, datetime]:
+        """Wait until the next look, and return the jobs with news that it is for, and since when; none = for all jobs.
 
         While nothing is there to be looked at (`is_idle`), only news ends the wait.
         """
@@ -52,9 +54,9 @@ class Rhythm:
                 await self._arrived.wait()
                 await asyncio.sleep(self._looked_at + NEWS_SECONDS - self._clock())
         is_for_all = not is_idle and self._clock() >= self._due
-        news, self._news = frozenset(self._news), set()
+        news, self._news = self._news, {}
         self._arrived.clear()
-        return frozenset() if is_for_all else news
+        return {} if is_for_all else news
 
     def looked(self, shortest: float, pace: float, *, has_changed: bool, is_at_all: bool) -> None:
         """Note how a look ended.
