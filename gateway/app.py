@@ -111,8 +111,6 @@ def run(settings: Settings) -> None:
         GatewayError: It cannot start; the message says what to do.
     """
     logging_setup.configure(settings.log_level, settings.log_format)
-    # What was imported stays: looking through it for garbage would stop every call for 50 ms, again and again.
-    gc.freeze()
     asyncio.run(_serve(settings))
 
 
@@ -121,7 +119,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(settings) as gateway:
-        # What was imported and composed stays: nobody need search it for garbage each time that jobs are many.
+        # What was imported and composed stays: looking through it for garbage would stop every call for 50 ms, again and again.
         gc.collect()
         gc.freeze()
         gateway.broken.add_done_callback(lambda _: stop.set())
