@@ -119,7 +119,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(settings) as gateway:
-        # What was imported and composed stays: a search of it for garbage would stop every call for 50 ms, again and again.
+        # What was imported and composed stays: a search of it for garbage would stop every call for 50 ms.
         gc.collect()
         gc.freeze()
         gateway.broken.add_done_callback(lambda _: stop.set())
