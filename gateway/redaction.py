@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 from urllib.parse import quote, quote_plus
 
-import re2
-
 MIN_CHARS = 6
 """Shorter values, and shorter pieces of a value, are not blotted out: they would blot out ordinary words."""
 
@@ -58,6 +56,8 @@ class Redactor:
 
 def _search(words: Iterable[str]) -> Callable[[str], object]:
     """Make a search for any of some words; RE2 needs one pass, however many they are."""
+    import re2  # not before there are credentials
+
     options = re2.Options()
     options.never_capture = True
     options.max_mem = MOST_SEARCH_BYTES

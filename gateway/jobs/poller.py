@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -27,6 +28,9 @@ PARALLEL_METRICS = 4
 
 LOST_SECONDS = 300.0
 """How long a platform must deny in every look that it knows a job, until the job counts as lost: lists lag behind."""
+
+PATIENCE_SECONDS = 1.0
+"""How long a user's look waits for one that is under way: one that takes longer may wait for its turn to call."""
 
 POLL_SHARE = 0.5
 """Share of a connection's calls that looks may use: less than the limiter lets them, so that they seldom wait."""
@@ -64,8 +68,10 @@ class Poller:
         self._on_rejected = on_rejected
         self._rhythm = Rhythm()
         self._looking = asyncio.Lock()
+        self._asked = asyncio.Lock()
+        """Held by looks that somebody waits for; they need not wait for others, whose calls come behind users'."""
         self._is_look_at_all = False
-        """Whether a look at all jobs is under way, or waits for its turn."""
+        """Whether the look that nobody waits for is one at all jobs."""
         self._pace = 0.0
         """Shortest time between two looks that keeps within the calls that the platform allows."""
         self._denied: dict[str, float] = {}
@@ -85,14 +91,14 @@ class Poller:
 
     async def _look_if_possible(self, news: Mapping[str, datetime]) -> bool:
         try:
-            return await (self._look(news) if news else self.look())
+            return await self._look_unasked(news)
         except GatewayError as error:
             # A full disk: what is seen cannot be noted, and is there to be seen again.
             log.warning("look not noted", connection_id=self._connection_id, reason=error.reason, error=error.message)
             return False
 
     async def look(self, first: str = "") -> bool:
-        """Look at the open jobs once; callers at the same time share one look.
+        """Look at the open jobs once, for somebody who waits; callers at the same time share one look.
 
         Where each job costs a call and calls are few, only some are looked at, `first` and those whose last look is
         longest ago.
@@ -101,38 +107,46 @@ class Poller:
             Whether any job changed.
 
         """
-        if self._is_look_at_all:
-            async with self._looking:
+        if self._looking.locked():
+            is_at_all = self._is_look_at_all
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS), self._looking:
+                    if is_at_all:
+                        return True
+        is_shared = self._asked.locked()
+        async with self._asked:
+            return is_shared or await self._look(first=first)
+
+    async def _look_unasked(self, news: Mapping[str, datetime]) -> bool:
+        if self._asked.locked() and not news:
+            async with self._asked:
                 return True
-        self._is_look_at_all = True
-        try:
-            return await self._look(first=first)
-        finally:
-            self._is_look_at_all = False
+        async with self._looking:
+            self._is_look_at_all = not news
+            return await self._look(news)
 
     async def _look(self, news: Mapping[str, datetime] = NO_NEWS, first: str = "") -> bool:
-        async with self._looking:
-            jobs = self._jobs()
-            if news:
-                # Those that a user has had looked at since are left out: calls may be few.
-                jobs = [job for job in jobs if job.id in news and (job.observed_at or job.created_at) <= news[job.id]]
-            if not jobs:
-                return bool(news)
-            try:
-                platform = await self._platforms.platform(self._connection_id)
-            except NotFound:
-                for job in jobs:
-                    self._on_ended(job, _let_go(job))
-                return True
-            try:
-                said = await platform.describe()
-            except GatewayError as error:
-                await self._note_failure(jobs, error)
-                return False
-            chosen, pace = _chosen(jobs, said, first)
-            if not news:
-                self._pace = pace
-            return await self._look_at(chosen, platform)
+        jobs = self._jobs()
+        if news:
+            # Those that a user has had looked at since are left out: calls may be few.
+            jobs = [job for job in jobs if job.id in news and (job.observed_at or job.created_at) <= news[job.id]]
+        if not jobs:
+            return bool(news)
+        try:
+            platform = await self._platforms.platform(self._connection_id)
+        except NotFound:
+            for job in jobs:
+                self._on_ended(job, _let_go(job))
+            return True
+        try:
+            said = await platform.describe()
+        except GatewayError as error:
+            await self._note_failure(jobs, error)
+            return False
+        chosen, pace = _chosen(jobs, said, first)
+        if not news:
+            self._pace = pace
+        return await self._look_at(chosen, platform)
 
     async def _look_at(self, jobs: list[Job], platform: Platform) -> bool:
         try:

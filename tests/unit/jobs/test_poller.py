@@ -132,6 +132,29 @@ async def test_looks_at_the_same_time_are_one_call(ledger: Ledger) -> None:
     assert platform.calls == ["look"]
 
 
+async def test_a_users_look_does_not_wait_for_one_that_still_waits_for_its_turn(ledger: Ledger) -> None:
+    await ledger.add(RUNNING)
+
+    @dataclass
+    class InLine(Watched):
+        async def look(self, platform_job_ids: Sequence[str]) -> Mapping[str, Observation | Exception]:
+            self.calls.append("look")
+            if len(self.calls) == 1:
+                await self.gate.wait()
+            return dict.fromkeys(platform_job_ids, self.shows)
+
+    platform = InLine()
+    looking = poller(ledger, platform, Heard())
+    running = asyncio.create_task(looking.run())
+    async with asyncio.timeout(10):
+        while not platform.calls:  # noqa: ASYNC110 - one turn of the loop at a time
+            await asyncio.sleep(0)
+        await asyncio.gather(*(looking.look() for _ in range(20)))
+    assert len(platform.calls) == 2
+    assert (await ledger.get(JOB.id)).observed_at == NOON
+    running.cancel()
+
+
 async def test_without_open_jobs_nobody_is_asked_anything(ledger: Ledger) -> None:
     @dataclass
     class Nobody:
