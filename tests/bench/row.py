@@ -136,14 +136,14 @@ class Row:
     @property
     def verdict(self) -> Verdict | None:
         """What became of the goal; None = there is none."""
-        beyond = self._beyond
+        beyond = self._beyond_of(self._found)
         if beyond is None:
             return None
         if beyond <= 0:
             return Verdict.MET
         if beyond <= self.noise:
             return Verdict.UNCLEAR
-        return Verdict.LIMIT if self.limit and self.limit.is_reached else Verdict.MISSED
+        return Verdict.LIMIT if self._is_at_the_limit else Verdict.MISSED
 
     @property
     def falls_short(self) -> bool:
@@ -159,15 +159,25 @@ class Row:
         return "" if most is None else f"≤ {most:,g}"
 
     @property
+    def _is_at_the_limit(self) -> bool:
+        """Whether the least program misses the goal, too, but for the noise, and ours is near enough to it."""
+        if self.limit is None or self._found is None:
+            return False
+        beyond = self._beyond_of(self._found / self.limit.ratio)
+        return beyond is not None and beyond + self.noise >= 0 and self.limit.is_reached
+
+    @property
     def _bounds(self) -> tuple[float | None, float | None]:
         if self.value is not None:
             return self.least, self.most
         return (self.goal, None) if self.at_least else (None, self.goal)
 
     @property
-    def _beyond(self) -> float | None:
-        """By how much the goal is missed; below 0 = it is met."""
-        found = self.ratio if self.value is None else self.value
+    def _found(self) -> float | None:
+        return self.ratio if self.value is None else self.value
+
+    def _beyond_of(self, found: float | None) -> float | None:
+        """By how much a figure misses the goal; below 0 = it is met."""
         least, most = self._bounds
         if found is None:
             return None

@@ -48,7 +48,7 @@ OPEN = [
     if number not in (0, states.JOB_STATE_SUCCEEDED, states.JOB_STATE_FAILED, states.JOB_STATE_CANCELLED)
 ]
 LEAST = "the least that keeps and follows submissions"
-NEAR_ENOUGH = 0.5
+NEAR_ENOUGH = 0.8
 BEFORE_ITS_PLATFORM = [states.JOB_STATE_SUBMITTING]
 
 

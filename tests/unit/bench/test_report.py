@@ -18,7 +18,7 @@ from tests.bench.row import Row
 pytestmark = pytest.mark.unit
 
 CALL = Row.beside("a call", [0.0018] * 6, [0.001] * 6, "direct", 1.7)
-LIMITED = CALL.limited([0.0016] * 6, "a bare pass-through", 1.2, "two hops")
+LIMITED = CALL.limited([0.00175] * 6, "a bare pass-through", 1.2, "two hops")
 RATE = Row.alone("states", [90.0, 100.0, 110.0, 100.0, 100.0, 100.0], "states/s", least=50)
 
 
@@ -35,7 +35,7 @@ def test_the_page_has_a_line_for_each_row_and_for_the_floor_under_it() -> None:
     assert lines[-4:] == [
         "| P2 | a call | 1.80 ms | 1.00 ms (direct) | 1.80 ± 0.00 | ≤ 1.7 | **missed** |",
         "| P2 | a call | 1.80 ms | 1.00 ms (direct) | 1.80 ± 0.00 | ≤ 1.7 | limit |",
-        "|  | ↳ floor: a bare pass-through | 1.60 ms |  | 1.12 ± 0.00 | ≤ 1.2 | two hops |",
+        "|  | ↳ floor: a bare pass-through | 1.75 ms |  | 1.03 ± 0.00 | ≤ 1.2 | two hops |",
         "| P2 | states | 100 ± 10.0 states/s |  |  | ≥ 50 | met |",
     ]
 

@@ -54,8 +54,13 @@ def test_rates_and_times_are_compared_round_by_round() -> None:
 
 def test_a_goal_that_the_least_program_misses_too_is_a_limit() -> None:
     row = Row.beside("call", [1.8] * 6, [1.0] * 6, "direct", 1.7)
-    assert row.limited([1.6] * 6, "a bare pass-through", 1.2, "two hops").verdict is Verdict.LIMIT
-    assert row.limited([1.4] * 6, "a bare pass-through", 1.2, "two hops").verdict is Verdict.MISSED
+    assert row.limited([1.75] * 6, "a bare pass-through", 1.2, "two hops").verdict is Verdict.LIMIT
+    assert row.limited([1.6] * 6, "a bare pass-through", 1.2, "two hops").verdict is Verdict.MISSED
+
+
+def test_who_is_far_from_the_least_program_has_more_to_gain_than_it_allows() -> None:
+    row = Row.beside("call", [2.4] * 6, [1.0] * 6, "direct", 1.7)
+    assert row.limited([1.75] * 6, "a bare pass-through", 1.2, "two hops").verdict is Verdict.MISSED
 
 
 def test_a_limit_of_rates_is_reached_from_below() -> None:
@@ -77,6 +82,6 @@ def test_what_is_far_from_the_least_program_is_held_up_by_something_else(share: 
 
 
 def test_noise_of_the_floor_is_on_the_side_of_the_limit() -> None:
-    row = Row.beside("call", [1.8] * 6, [1.0] * 6, "direct", 1.7).limited([1.4] * 6, "a proxy", 1.2, "two hops")
+    row = Row.beside("call", [2.4] * 6, [1.0] * 6, "direct", 1.7).limited([1.75] * 6, "a proxy", 1.2, "two hops")
     assert row.limit
-    assert replace(row, limit=replace(row.limit, noise=0.1)).verdict is Verdict.LIMIT
+    assert replace(row, limit=replace(row.limit, noise=0.2)).verdict is Verdict.LIMIT
