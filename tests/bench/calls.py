@@ -23,7 +23,7 @@ from tests.bench.peers.fronts import Front, envoy, missing, nginx, pass_through
 from tests.process.gateway.conftest import submit
 
 BATCH = 100
-ROUNDS_OF: dict[int, tuple[int, int]] = {1: (200, 2), 32: (1000, 1)}
+ROUNDS_OF: dict[int, tuple[int, int]] = {1: (150, 2), 32: (600, 1)}
 """By clients: calls in a round, and how many times the rounds there are.
 
 Short rounds lie beside those that they are compared with, and many give a ratio that the next run gives again; many

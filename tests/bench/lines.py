@@ -24,7 +24,7 @@ from tests.bench.peers.fronts import missing, nginx
 from tests.bench.peers.program import free_port, program
 from tests.process.gateway.conftest import ended, submit
 
-LIVE_LINES = 400_000
+LIVE_LINES = 300_000
 SLOW_LINES = 10_000
 """One line a message is twenty times slower."""
 SHARED_LINES = 60_000

@@ -15,7 +15,7 @@ GATEWAYS = 4
 """Side by side, since they leave the machine to each other: one alone would not show what starts differ by."""
 SETTLE_SECONDS = 3.0
 SECONDS = 20.0
-QUICK_SECONDS = 8.0
+QUICK_SECONDS = 6.0
 MIB = 1024 * 1024
 
 

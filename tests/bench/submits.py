@@ -34,7 +34,7 @@ from tests.bench.training import CONFIG, LABELS
 from tests.support.gateway_process import Stubs, gateway_process
 
 CLIENTS = 32
-JOBS_A_ROUND = 150
+JOBS_A_ROUND = 100
 """For each round that there is: the more are taken, the longer each of them goes on."""
 TO_THE_END = 5
 """A job that is followed to its end takes so many times as long as one that goes on: fewer are as good."""
