@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,7 +14,11 @@ from gateway.artifacts.model import Artifact, ArtifactState
 from gateway.errors import GatewayError, NotFound
 from gateway.jobs.model import Job
 from gateway.platform import Platforms
-from gateway.store.artifacts import ArtifactStore
+from gateway.store.artifacts import ArtifactStore, in_order
+from gateway.together import Together
+
+MOST_MERGES = 64
+"""Jobs whose files are stored in one transaction: other writers get their turn between."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,26 +44,24 @@ class Records:
         self._blobs = blobs
         # A list that is merged must not overwrite what a download just found out.
         self._lock = asyncio.Lock()
+        self._merges = Together(self._merge, MOST_MERGES)
 
-    async def remembered(self, job: Job) -> list[Artifact]:
+    async def remembered(self, job: Job) -> Sequence[Artifact]:
         """List the files as they were known last."""
         return await self._store.list(job.id)
 
     async def refresh(self, job: Job) -> Listing:
-        """Ask the platform for the files and remember them; a job that never reached it has none."""
+        """Ask the platform for the files, and return and remember what is known of them now.
+
+        A job that never reached it has none.
+        """
         if not job.platform_job_id:
             return Listing([], {})
         platform = await self._platforms.platform(job.connection_id)
         listing = Listing.of(await platform.artifacts(job.platform_job_id))
         for artifact_id, error in listing.refused.items():
             _log.warning("file refused", extra={"job_id": job.id, "artifact_id": artifact_id, "why": error.message})
-        async with self._lock:
-            stored = await self._store.list(job.id)
-            remembered = [await self._checked(artifact) for artifact in stored]
-            merged = listing.merged(remembered, is_final=job.state.is_terminal)
-            if list(merged) != stored:
-                await self._store.replace(job.id, merged)
-        return listing
+        return replace(listing, files=await self._merges.do((job, listing)))
 
     async def find(self, job: Job, artifact_id: str) -> Artifact:
         """Find one file, asking the platform where its word may have changed.
@@ -94,6 +97,20 @@ class Records:
         else:
             if error := listing.refused.get(artifact_id):
                 raise error
+
+    async def _merge(self, seen: Sequence[tuple[Job, Listing]]) -> list[Sequence[Artifact]]:
+        """Put what is remembered to what was seen, for many jobs in one transaction."""
+        async with self._lock:
+            stored = await self._store.lists({job.id for job, _ in seen})
+            now = dict(stored)
+            merged = []
+            for job, listing in seen:
+                remembered = [await self._checked(artifact) for artifact in now[job.id]]
+                now[job.id] = in_order(listing.merged(remembered, is_final=job.state.is_terminal))
+                merged.append(now[job.id])
+            if changed := {job_id: files for job_id, files in now.items() if files != stored[job_id]}:
+                await self._store.replace(changed)
+        return merged
 
     async def _checked(self, artifact: Artifact) -> Artifact:
         if artifact.state is ArtifactState.VERIFIED and not await self._blobs.has(artifact.sha256):

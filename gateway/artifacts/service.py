@@ -54,12 +54,12 @@ class Artifacts:
         """List the files of a job, by path; what is remembered where the job has ended and its platform is gone."""
         job = await self._jobs.get(job_id)
         try:
-            await self._records.refresh(job)
+            files = (await self._records.refresh(job)).files
         except GatewayError:
-            remembered = await self._records.remembered(job)
-            if not remembered or not job.state.is_terminal:
+            files = await self._records.remembered(job)
+            if not files or not job.state.is_terminal:
                 raise
-        return [shown(artifact) for artifact in await self._records.remembered(job)]
+        return [shown(artifact) for artifact in files]
 
     async def fetch(
         self, job_id: str, artifact_id: str, offset: int = 0, length: int = 0, if_etag: str = ""

@@ -29,6 +29,9 @@ FIRST_DELAY_SECONDS = 0.2
 
 MAX_DELAY_SECONDS = 15.0
 
+END_DELAY_SECONDS = 0.5
+"""Shortest pause behind an end of the log: longer than it mostly takes to find out that the job has ended as well."""
+
 DOWN_SECONDS = 1.0
 """Longest pause where it was the connector's process that ended: whoever asks for the next one waits for it anyway."""
 
@@ -100,7 +103,8 @@ class Collector:
         is_whole = False
         while True:
             was_over = self._job_ended.is_set()
-            if await self._is_read_to_end():
+            is_end = await self._is_read_to_end()
+            if is_end:
                 self._on_end()
                 # Behind an end up to which nothing was missed there is nothing to miss either.
                 is_whole = is_whole or not self._gap
@@ -111,7 +115,7 @@ class Collector:
                 is_whole = False
             if was_over and self._denials >= MAX_DENIALS:
                 return False
-            await self._pause()
+            await self._pause(END_DELAY_SECONDS if is_end else 0.0)
 
     async def _is_read_to_end(self) -> bool:
         self._is_down = False
@@ -236,13 +240,14 @@ class Collector:
         self._redactor.learn(await self._load_secrets(self._job.connection_id))
         self._secrets_read_at = self._clock.monotonic()
 
-    async def _pause(self) -> None:
+    async def _pause(self, shortest: float) -> None:
+        """Wait until the next stream is to be opened; the job's end, if it comes meanwhile, ends the wait."""
         delay = min(self._backoff.next_seconds(), DOWN_SECONDS if self._is_down else MAX_DELAY_SECONDS)
         if self._job_ended.is_set():
             await asyncio.sleep(delay)
             return
         try:
-            async with asyncio.timeout(delay):
+            async with asyncio.timeout(max(delay, shortest)):
                 await self._job_ended.wait()
         except TimeoutError:
             return

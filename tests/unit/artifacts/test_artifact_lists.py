@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -147,3 +148,18 @@ async def test_a_file_that_tells_nothing_of_itself_is_kept_once_its_job_has_ende
     bench.job_is(JobState.SUCCEEDED)
     await fetch_all(bench, "a.log")
     assert await states(bench) == {"a.log": ArtifactState.VERIFIED}
+
+
+async def test_lists_of_many_jobs_at_once_are_each_kept_as_they_are_one_by_one(bench: Bench) -> None:
+    ended = [f"job-{number}" for number in range(1, 4)]
+    for job_id in ended:
+        bench.jobs[job_id] = replace(JOB, id=job_id)
+    bench.platform.put("a.log", b"x")
+    await fetch_all(bench, "a.log")
+    bench.platform.put("b.log", b"y")
+    lists = await asyncio.gather(*(bench.artifacts.list(job_id) for job_id in [*ended, *ended]))
+    assert [[file.id for file in files] for files in lists] == [["a.log", "b.log"]] * 6
+    assert await states(bench) == {"a.log": ArtifactState.VERIFIED, "b.log": ArtifactState.REMOTE}
+    bench.platforms.by_connection.clear()
+    for job_id, files in zip(ended, lists, strict=False):
+        assert await bench.artifacts.list(job_id) == files

@@ -105,6 +105,26 @@ async def test_every_line_is_stored_once_and_in_order_through_any_cuts(
             assert await texts(log) == list(enumerate(written, 1))
 
 
+async def test_a_log_at_its_end_is_read_again_only_once_its_job_has_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "END_DELAY_SECONDS", 60.0)
+    platform = LoggingPlatform(lines=["one"])
+    with LogStore(tmp_path).open("job-1") as log:
+        reader = collector(platform, log)
+        reading = asyncio.create_task(reader.run())
+        async with asyncio.timeout(10):
+            for _ in range(100):
+                # Many turns of the loop: without a pause, the log is opened again in each.
+                await asyncio.sleep(0)
+            assert platform.calls == ["logs"]
+            platform.lines.append("two")
+            reader.job_ended()
+            assert await reading
+        assert platform.calls == ["logs", "logs"]
+        assert await texts(log) == [(1, "one"), (2, "two")]
+
+
 async def test_a_credential_is_blotted_out_before_anything_is_stored(tmp_path: Path) -> None:
     platform = LoggingPlatform(lines=["token=canary-8d1f2 ok", "nothing here"])
     store = LogStore(tmp_path)

@@ -61,14 +61,16 @@ async def test_artifacts_come_back_as_they_were_kept(database: Database) -> None
         unsafe=True,
     )
     bare = Artifact(id="2", path="b")
-    await store.replace("job-1", [bare, kept])
+    await store.replace({"job-1": [bare, kept], "job-3": [bare]})
     await store.save("job-2", bare)
     assert await store.list("job-1") == [kept, bare]
+    assert await store.lists(["job-1", "job-3", "job-4"]) == {"job-1": [kept, bare], "job-3": [bare], "job-4": []}
     assert await store.get("job-2", "2") == bare
     assert await store.get("job-2", "1") is None
     assert await store.uses("s")
-    await store.replace("job-1", [])
+    await store.replace({"job-1": []})
     assert await store.list("job-1") == []
+    assert await store.list("job-3") == [bare]
     assert not await store.uses("s")
 
 
