@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ import psutil
 
 from peftstudio.gateway.v1 import connectors_service_pb2 as pb
 from tests.support.gateway_process import Stubs
+from tests.support.signals import send
 
 TEMPLATE = ["-m", "connector_sdk", "template"]
 """How a template is started, behind the interpreter."""
@@ -74,7 +74,7 @@ async def kill(stubs: Stubs, name: str) -> Death:
         now, told = time.perf_counter(), message.connector
         if not began and told.state == pb.CONNECTOR_STATE_READY:
             victim, began = told, time.perf_counter()
-            os.kill(victim.pid, signal.SIGKILL)
+            send(victim.pid, signal.SIGKILL)
         elif began and not seen and told.state != pb.CONNECTOR_STATE_READY and message.HasField("connector"):
             seen = now - began
         elif seen and told.state == pb.CONNECTOR_STATE_READY and told.generation > victim.generation:

@@ -19,6 +19,7 @@ from tests.process.gateway.conftest import ended, eventually, expected, follow, 
 from tests.process.gateway.test_hardships import refused
 from tests.support.gateway_process import PEFTSTUDIO, GatewayProcess, Stubs, gateway_process
 from tests.support.postgresql import LOCKED_USER, USER, PostgreSQLServer
+from tests.support.signals import send
 
 pytestmark = [pytest.mark.engines, pytest.mark.process]
 
@@ -116,11 +117,11 @@ async def test_a_gateway_ends_with_one_clear_line_when_another_one_took_its_ledg
     process = gateway.process
     assert process is not None
     gateway_pid = gateway.pid
-    os.kill(gateway_pid, signal.SIGSTOP)
+    send(gateway_pid, signal.SIGSTOP)
     # What a machine does that sleeps: the server gives its ledger to the next one that asks.
     own_server.sql(f"SELECT pg_terminate_backend(pid) FROM ({HOLDERS}) AS held")
     async with gateway_process(tmp_path / "other", "--ledger", ledger_url):
-        os.kill(gateway_pid, signal.SIGCONT)
+        send(gateway_pid, signal.SIGCONT)
         assert await asyncio.to_thread(process.wait, 60) == FAILED
     last = gateway.log_path.read_text().splitlines()[-1]
     assert last.startswith("peftstudio: another gateway")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from gateway.store.database import Database
 from gateway.store.ledger_url import LedgerUrl
 from gateway.store.postgresql import PostgreSQL
 from tests.support.postgresql import PostgreSQLServer
+from tests.support.signals import send
 
 pytestmark = pytest.mark.engines
 
@@ -142,7 +142,7 @@ async def test_a_server_that_falls_silent_is_given_up_in_time_and_used_again_whe
         processes = own_server.processes()
         try:
             for process in processes:
-                os.kill(process, signal.SIGSTOP)
+                send(process, signal.SIGSTOP)
             async with asyncio.timeout(20):
                 # All wait for the one that finds out.
                 answers = await asyncio.gather(
@@ -153,7 +153,7 @@ async def test_a_server_that_falls_silent_is_given_up_in_time_and_used_again_whe
                     await DisabledConnectors(database).load()
         finally:
             for process in processes:
-                os.kill(process, signal.SIGCONT)
+                send(process, signal.SIGCONT)
         async with asyncio.timeout(20):
             while True:
                 try:

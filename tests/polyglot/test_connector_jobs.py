@@ -27,6 +27,7 @@ from tests.polyglot.conftest import KEY, LIMIT, connector, job_folder, submit, w
 from tests.process.gateway.conftest import ended, eventually, expected, follow
 from tests.support.gateway_process import GatewayProcess, Stubs
 from tests.support.polyglot import Toolchain
+from tests.support.signals import send
 
 pytestmark = pytest.mark.polyglot
 
@@ -155,7 +156,7 @@ async def test_a_connector_that_is_killed_in_the_middle_of_a_log_costs_no_line(
         for _ in range(2):
             victim = await connector(stubs, tools)
             await eventually(more_than(len(lines), lines))
-            os.kill(victim.pid, signal.SIGKILL)
+            send(victim.pid, signal.SIGKILL)
 
             async def is_back(generation: int = victim.generation) -> bool:
                 now = await connector(stubs, tools)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from connector_sdk.conformance.runner import run
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.connector.v1.connector_service_pb2_grpc import ConnectorServiceStub
 from tests.support.conformance import CONFORMING, ENVIRONMENT, KEY, ROOT, conforming
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -149,7 +149,7 @@ async def test_a_connector_in_the_foreground_serves_the_gateway_that_wrote_its_b
         async with asyncio.timeout(WAIT_SECONDS):
             while f"serves the gateway at {address}; Ctrl-C ends it" not in (await served.stderr.readline()).decode():
                 assert not served.stderr.at_eof()
-        os.kill(served.pid, signal.SIGINT)
+        send(served.pid, signal.SIGINT)
         async with asyncio.timeout(WAIT_SECONDS):
             assert await served.wait() == 0
     finally:

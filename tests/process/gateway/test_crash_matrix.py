@@ -34,6 +34,7 @@ from peftstudio.job.v1.job_state_pb2 import (
 from peftstudio.job.v1.training_config_pb2 import TrainingConfig
 from tests.process.gateway.conftest import TERMINAL, expected
 from tests.support.gateway_process import GatewayProcess, Stubs, gateway_process
+from tests.support.signals import send
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
@@ -172,7 +173,7 @@ async def kill(storm: Storm, victim: str) -> None:
     for child in psutil.Process(storm.gateway.pid).children(recursive=True):
         with suppress(psutil.Error, ProcessLookupError):
             if any(kind in child.cwd() for kind in KINDS):
-                os.kill(child.pid, signal.SIGKILL)
+                send(child.pid, signal.SIGKILL)
 
 
 async def until_it_works(call: Callable[[], Coroutine[object, object, None]]) -> None:

@@ -15,6 +15,7 @@ from peftstudio.gateway.v1.connectors_service_pb2 import CONNECTOR_STATE_READY
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, expected, follow, laboratory, notes, submit, wish
 from tests.support.gateway_process import GatewayProcess, Stubs
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -37,7 +38,7 @@ async def test_a_killed_connector_is_back_and_the_log_goes_on_without_a_hole(gat
 
             await eventually(reads_on)
             victim = await connector(stubs)
-            os.kill(victim.pid, signal.SIGKILL)
+            send(victim.pid, signal.SIGKILL)
             killed_at = time.monotonic()
 
             async def is_back(generation: int = victim.generation) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from peftstudio.job.v1.job_state_pb2 import JOB_STATE_PAUSED, JOB_STATE_RUNNING,
 from peftstudio.job.v1.training_config_pb2 import TrainingConfig
 from tests.process.gateway.conftest import ended, eventually, follow
 from tests.support.gateway_process import GatewayProcess, Stubs
+from tests.support.signals import send
 from tests.support.tiny_model import make_tiny_model, pair_rows, write_jsonl
 
 # A cold import of torch takes a minute on a busy machine.
@@ -53,7 +53,7 @@ async def reaches(stubs: Stubs, job_id: str, state: JobState.ValueType, step: in
 
 async def kill_connector(stubs: Stubs) -> None:
     request = connectors_service_pb2.GetConnectorRequest(connector_id="local")
-    os.kill((await stubs.connectors.GetConnector(request, timeout=30)).connector.pid, signal.SIGKILL)
+    send((await stubs.connectors.GetConnector(request, timeout=30)).connector.pid, signal.SIGKILL)
 
 
 async def test_a_training_outlives_its_connector_and_its_gateway_and_its_log_has_no_hole(

@@ -23,6 +23,7 @@ from peftstudio.job.v1.log_pb2 import LOG_STREAM_SYSTEM, LogFilter, LogLine
 from tests.process.gateway.conftest import wish
 from tests.support.cut_logs import RANKS, number_of, rank_of, text_of
 from tests.support.gateway_process import GatewayProcess, Stubs, gateway_process
+from tests.support.signals import send
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
@@ -167,7 +168,7 @@ async def kill_connectors(world: World, chance: random.Random) -> None:
         with suppress(grpc.aio.AioRpcError, asyncio.CancelledError, psutil.NoSuchProcess, ProcessLookupError):
             seen = (await world.stubs.connectors.GetConnector(request, timeout=10)).connector
             if seen.pid and psutil.Process(seen.pid).ppid() == world.gateway.pid:
-                os.kill(seen.pid, signal.SIGKILL)
+                send(seen.pid, signal.SIGKILL)
                 world.cuts["connector killed"] += 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import random
 import signal
 from collections.abc import AsyncIterator
@@ -27,6 +26,7 @@ from peftstudio.job.v1.artifact_pb2 import Chunk
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_CANCELLED, JOB_STATE_RUNNING, JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, expected, follow, give, laboratory, notes, submit, wish
 from tests.support.gateway_process import GatewayProcess, Stubs
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -113,7 +113,7 @@ async def test_two_gibibytes_arrive_through_fifty_disconnects_in_constant_memory
         for number, cut in enumerate([*cuts, SIZE]):
             if number % 13 == 5:
                 # The platform's side is cut as well.
-                os.kill(await connector_pid(stubs), signal.SIGKILL)
+                send(await connector_pid(stubs), signal.SIGKILL)
             offset, peak = await fetch(gateway, job_id, digest, offset, cut)
             highest = max(highest, peak)
         assert (offset, digest.hexdigest()) == (SIZE, laboratory_digest(SIZE))
@@ -146,8 +146,16 @@ async def test_a_download_goes_on_where_the_killed_gateway_was(gateway: GatewayP
 
 
 async def connector_pid(stubs: Stubs) -> int:
-    request = connectors_service_pb2.GetConnectorRequest(connector_id="lab")
-    return (await stubs.connectors.GetConnector(request, timeout=30)).connector.pid
+    """Wait until the laboratory has a process."""
+    request, pid = connectors_service_pb2.GetConnectorRequest(connector_id="lab"), 0
+
+    async def has_process() -> bool:
+        nonlocal pid
+        pid = (await stubs.connectors.GetConnector(request, timeout=30)).connector.pid
+        return pid > 0
+
+    await eventually(has_process)
+    return pid
 
 
 async def fetch(gateway: GatewayProcess, job_id: str, digest: hashlib._Hash, offset: int, stop: int) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from peftstudio.gateway.v1 import (
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, expected, follow, notes, wish
 from tests.support.gateway_process import GatewayProcess, Stubs, gateway_process
+from tests.support.signals import send
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 
@@ -130,10 +131,10 @@ async def kill_often(gateway: GatewayProcess, stubs: Stubs, chance: random.Rando
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             parents = [one.pid for one in psutil.Process(seen.pid).parents()]
             if gateway.pid in parents:
-                os.kill(seen.pid, signal.SIGKILL)
+                send(seen.pid, signal.SIGKILL)
                 killed += 1
             if gateway.pid in parents[1:] and killed % TEMPLATE_TOO == 0:
-                os.kill(parents[0], signal.SIGKILL)
+                send(parents[0], signal.SIGKILL)
         victim = seen.pid
 
 

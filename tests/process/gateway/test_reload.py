@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from peftstudio.job.v1.training_config_pb2 import TrainingConfig
 from tests.process.gateway.conftest import ended, eventually, expected, follow
 from tests.support.gateway_process import PLUGINS, Stubs, gateway_process
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -166,7 +167,7 @@ async def test_a_connector_whose_files_are_gone_serves_on_until_it_ends(tmp_path
         after = await one.until(lambda now: bool(now.reload))
         assert (after.pid, after.state) == (before.pid, CONNECTOR_STATE_READY)
         assert "its files are gone" in after.reload
-        os.kill(before.pid, 9)
+        send(before.pid, signal.SIGKILL)
         assert "its files are gone" in (await one.until(lambda now: now.state == CONNECTOR_STATE_QUARANTINED)).message
         one.write("2.0.0")
         await one.until(lambda now: now.state != CONNECTOR_STATE_QUARANTINED)

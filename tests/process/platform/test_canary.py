@@ -26,6 +26,7 @@ from tests.process.gateway.conftest import ended, eventually, follow
 from tests.process.gateway.test_limits import peftstudio
 from tests.process.platform.conftest import CALL_SECONDS, ENDLESS, RENTAL, Bench, Options, connector_pid
 from tests.support.gateway_process import GatewayProcess, Stubs, gateway_process
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -194,7 +195,7 @@ async def assert_cli_is_clean(gateway: GatewayProcess, bench: Bench, job_id: str
 async def kill_connector(bench: Bench) -> None:
     """Kill the connector while a job runs, and wait until another sees the job."""
     running = await bench.running(ENDLESS)
-    os.kill(await connector_pid(bench, "leaky-rental"), signal.SIGKILL)
+    send(await connector_pid(bench, "leaky-rental"), signal.SIGKILL)
     before = datetime.now(UTC)
 
     async def is_seen_again() -> bool:

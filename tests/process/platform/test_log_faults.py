@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from tests.process.gateway.conftest import eventually
 from tests.process.platform.conftest import Bench, connector_pid, platform_bench
 from tests.process.platform.test_log_streams import LINES, arrives
 from tests.support.gateway_process import GatewayProcess
+from tests.support.signals import send
 
 pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
 
@@ -58,7 +58,7 @@ async def reopened(bench: Bench, job_id: str, connector_id: str, **conditions: l
 
     await eventually(is_half_stored)
     await bench.platform.faults.set(**conditions)
-    os.kill(await connector_pid(bench, connector_id), signal.SIGKILL)
+    send(await connector_pid(bench, connector_id), signal.SIGKILL)
     await arrives(bench, "log_text" if connector_id == "guide-rental" else "log_tail", 2)
 
 

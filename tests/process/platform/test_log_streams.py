@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -13,6 +12,7 @@ from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED
 from tests.process.gateway.conftest import ended, eventually, follow
 from tests.process.platform.conftest import Bench, connector_pid, platform_bench
 from tests.support.gateway_process import GatewayProcess
+from tests.support.signals import send
 
 pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
 
@@ -70,6 +70,6 @@ async def test_a_log_that_starts_again_in_a_fresh_connector_gives_every_line_onc
     job_id = await replaying.submit(TALKING)
     await replaying.until(job_id, lambda job: job.status == "running")
     await arrives(replaying, "log_text", 1)
-    os.kill(await connector_pid(replaying, "guide-rental"), signal.SIGKILL)
+    send(await connector_pid(replaying, "guide-rental"), signal.SIGKILL)
     assert await follow(replaying.stubs, job_id) == written()
     assert len(await replaying.platform.arrivals("log_text")) >= 2

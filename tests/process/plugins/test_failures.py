@@ -23,6 +23,7 @@ from gateway.plugins.model import ConnectorState, ExitClass
 from gateway.plugins.overrides import Overrides
 from gateway.plugins.spec import ConnectorSpec, Integrity, Settings
 from tests.support.launched import PATIENCE_SECONDS, PLAIN, QUICK, Bench, is_alive, plain
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -158,7 +159,7 @@ async def test_what_a_connector_started_ends_with_it(tmp_path: Path) -> None:
         first = await bench.ready()
         orphan = int((bench.folders.work_dir("plain") / "orphan").read_text())
         assert os.getpgid(orphan) != first.pid
-        os.kill(first.pid, signal.SIGKILL)
+        send(first.pid, signal.SIGKILL)
         await bench.until(ConnectorState.BACKOFF)
         await until_true(lambda: not psutil.pid_exists(orphan) or is_zombie(orphan))
 
@@ -212,7 +213,7 @@ async def test_a_secret_is_in_nothing_that_the_gateway_keeps_or_shows(tmp_path: 
         await bench.platform(key=CANARY).verify()
         first = bench.connectors.status("plain")
         started_with = all_bytes([Path(f"/proc/{first.pid}/{name}") for name in ("cmdline", "environ")])
-        os.kill(first.pid, signal.SIGKILL)
+        send(first.pid, signal.SIGKILL)
         await bench.until(ConnectorState.BACKOFF)
         shown = repr((bench.heard, bench.connectors.deaths("plain"), bench.connectors.list()))
     assert "credentials" in shown
@@ -235,11 +236,11 @@ async def test_a_process_that_its_author_started_is_neither_watched_nor_ended(tm
         assert process.stdin is not None
         process.stdin.write(bootstrap.read_bytes())
         client = await bench.connectors.client("plain", timedelta(seconds=PATIENCE_SECONDS))
-        os.kill(process.pid, signal.SIGSTOP)
+        send(process.pid, signal.SIGSTOP)
         with pytest.raises(Exception, match="in time"):
             await client.describe(timedelta(seconds=1))
         assert bench.connectors.status("plain").state is ConnectorState.ATTACHED
-        os.kill(process.pid, signal.SIGCONT)
+        send(process.pid, signal.SIGCONT)
         assert (await client.describe(timedelta(seconds=PATIENCE_SECONDS))).name == "plain"
     assert process.returncode is None
     process.kill()
@@ -264,7 +265,7 @@ async def test_a_flood_of_lines_is_counted_and_its_end_is_kept(tmp_path: Path) -
 
 async def test_deaths_survive_the_gateway(tmp_path: Path) -> None:
     async with Bench(tmp_path) as bench:
-        os.kill((await bench.ready()).pid, signal.SIGKILL)
+        send((await bench.ready()).pid, signal.SIGKILL)
         await bench.until(ConnectorState.BACKOFF)
         before = bench.connectors.deaths("plain")
     async with Bench(tmp_path) as bench:
@@ -281,7 +282,7 @@ async def test_only_the_last_twenty_flights_are_kept(tmp_path: Path) -> None:
 
 async def test_a_native_crash_is_named(tmp_path: Path) -> None:
     async with Bench(tmp_path, [plain("segv")]) as bench:
-        os.kill((await bench.ready()).pid, signal.SIGUSR2)
+        send((await bench.ready()).pid, signal.SIGUSR2)
         await bench.until(ConnectorState.BACKOFF)
         (death,) = bench.connectors.deaths("plain")
     assert (death.exit_class, death.signal) == (ExitClass.SIGNAL, "SIGSEGV")
@@ -291,7 +292,7 @@ async def test_a_native_crash_is_named(tmp_path: Path) -> None:
 async def test_a_process_that_was_killed_with_its_memory_full_is_told_to_have_starved(tmp_path: Path) -> None:
     spec = replace(plain(), overrides=Overrides(memory_hard_bytes=16 * 2**20))
     async with Bench(tmp_path, [spec]) as bench:
-        os.kill((await bench.ready()).pid, signal.SIGKILL)
+        send((await bench.ready()).pid, signal.SIGKILL)
         await bench.until(ConnectorState.BACKOFF)
         (death,) = bench.connectors.deaths("plain")
     assert death.exit_class is ExitClass.OOM

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -15,6 +14,7 @@ from gateway.jobs.model import JobConfig, JobState, Observation
 from gateway.platform import Platform, SubmitOrder
 from gateway.plugins.model import ConnectorState
 from tests.support.launched import Bench, plain
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -68,7 +68,7 @@ async def test_forgotten_credentials_are_loaded_again(bench: Bench) -> None:
 async def test_a_call_after_a_crash_reaches_the_next_process(bench: Bench) -> None:
     platform = bench.platform()
     await platform.verify()
-    os.kill(bench.connectors.status("plain").pid, signal.SIGKILL)
+    send(bench.connectors.status("plain").pid, signal.SIGKILL)
     assert (await platform.verify()).startswith("tester ")
     assert bench.connectors.status("plain").generation == 2
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 from datetime import timedelta
@@ -15,6 +14,7 @@ import pytest
 from gateway.errors import ConnectorDown
 from gateway.plugins.model import ConnectorState, Death
 from tests.support.launched import Bench, plain
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -61,7 +61,7 @@ async def test_a_connector_that_serves_and_dies_waits_longer_each_time(tmp_path:
     async with Bench(tmp_path) as bench:
         number = (await bench.ready()).generation
         for _ in range(5):
-            os.kill(bench.connectors.status("plain").pid, signal.SIGKILL)
+            send(bench.connectors.status("plain").pid, signal.SIGKILL)
             status = await bench.until(ConnectorState.READY, ConnectorState.FAILED, newer_than=number - 1)
             while status.state is ConnectorState.READY and status.generation == number:
                 status = await bench.until(ConnectorState.BACKOFF, ConnectorState.FAILED, newer_than=number - 1)

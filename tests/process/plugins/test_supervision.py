@@ -13,6 +13,7 @@ from gateway.errors import ConnectorDown, NotFound
 from gateway.plugins.model import ConnectorState, ExitClass
 from gateway.plugins.spec import ConnectorSpec, Settings
 from tests.support.launched import QUICK, Bench, MemoryStore, is_alive, plain
+from tests.support.signals import send
 
 pytestmark = pytest.mark.process
 
@@ -31,7 +32,7 @@ async def test_a_connector_starts_when_it_is_needed_and_not_before(tmp_path: Pat
 async def test_a_killed_connector_is_ready_again_as_a_new_generation(tmp_path: Path) -> None:
     async with Bench(tmp_path) as bench:
         first = await bench.ready()
-        os.kill(first.pid, signal.SIGKILL)
+        send(first.pid, signal.SIGKILL)
         status = await bench.until(ConnectorState.READY, newer_than=1)
         assert (status.generation, status.restarts) == (2, 1)
         (death,) = bench.connectors.deaths("plain")
@@ -43,7 +44,7 @@ async def test_a_death_is_told_as_it_is_followed_up(tmp_path: Path) -> None:
         first = await bench.ready()
         changes = bench.connectors.watch("plain")
         await anext(changes)
-        os.kill(first.pid, signal.SIGKILL)
+        send(first.pid, signal.SIGKILL)
         async with asyncio.timeout(20):
             states = [(await anext(changes)).state for _ in range(5)]
         await bench.ready()
@@ -172,7 +173,7 @@ async def test_a_frozen_connector_is_killed_and_started_again(tmp_path: Path) ->
     tenth = timedelta(milliseconds=100)
     async with Bench(tmp_path, limits=replace(QUICK, probe_interval=tenth, probe_timeout=tenth * 2)) as bench:
         first = await bench.ready()
-        os.kill(first.pid, signal.SIGSTOP)
+        send(first.pid, signal.SIGSTOP)
         await bench.until(ConnectorState.DEGRADED)
         await bench.until(ConnectorState.READY, newer_than=first.generation)
         assert bench.connectors.deaths("plain")[0].exit_class is ExitClass.UNRESPONSIVE

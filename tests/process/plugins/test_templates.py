@@ -22,6 +22,7 @@ from gateway.plugins.model import ConnectorState, Death, ExitClass
 from gateway.plugins.spec import ConnectorSpec
 from tests.support.launched import PATIENCE_SECONDS, QUICK, Bench, is_alive
 from tests.support.served import lab_with, served, templates
+from tests.support.signals import send
 
 pytestmark = [
     pytest.mark.process,
@@ -106,7 +107,7 @@ async def main() -> None:
         templates()[0].kill()
         while psutil.Process(pid).ppid() != os.getpid():
             await asyncio.sleep(0.02)
-        os.kill(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
         await bench.until(ConnectorState.READY, newer_than=1)
         zombies = [one.pid for one in psutil.Process().children() if one.status() == psutil.STATUS_ZOMBIE]
         print(bench.connectors.deaths("plain")[0].signal, zombies)
@@ -256,7 +257,7 @@ async def test_a_killed_template_takes_no_connector_with_it_and_is_replaced(tmp_
         await until(lambda: not is_alive(template.pid))
         assert await bench.platform().verify()
         assert bench.connectors.status("plain").pid == first.pid
-        os.kill(first.pid, signal.SIGKILL)
+        send(first.pid, signal.SIGKILL)
         second = await bench.until(ConnectorState.READY, newer_than=1)
         (death,) = bench.connectors.deaths("plain")
         assert (death.exit_class, death.exit_code, death.signal) == (ExitClass.ERROR, None, "")
@@ -306,7 +307,7 @@ async def test_an_end_that_a_frozen_template_does_not_tell_is_noticed_all_the_sa
         (template,) = templates()
         monkeypatch.setattr("gateway.plugins.template.REAP_LIMIT", timedelta(milliseconds=300))
         template.suspend()
-        os.kill(first.pid, signal.SIGKILL)
+        send(first.pid, signal.SIGKILL)
         assert (await bench.until(ConnectorState.READY, newer_than=1)).generation == 2
         assert not is_alive(template.pid)
 
@@ -323,7 +324,7 @@ async def test_a_changed_library_replaces_the_template_and_costs_no_connector_it
         await bench.connectors.client("other")
         assert len(templates()) == 2
         assert psutil.Process(bench.connectors.status("other").pid).ppid() != old.pid
-        os.kill(first.pid, signal.SIGTERM)
+        send(first.pid, signal.SIGTERM)
         assert (await bench.until(ConnectorState.READY, newer_than=1)).generation == 2
         (death,) = bench.connectors.deaths("plain")
         assert (death.exit_class, death.exit_code) == (ExitClass.CLEAN, 0)
@@ -367,7 +368,7 @@ open("child", "w").write(str(child))
             child = int((bench.folders.work_dir("plain") / "child").read_text())
             (template,) = templates()
             assert template.num_threads() == 1
-            os.kill(status.pid, signal.SIGKILL)
+            send(status.pid, signal.SIGKILL)
             await bench.until(ConnectorState.READY, newer_than=generation)
             await until(lambda pid=child: is_gone(pid))
 
