@@ -107,7 +107,7 @@ async def main() -> None:
         templates()[0].kill()
         while psutil.Process(pid).ppid() != os.getpid():
             await asyncio.sleep(0.02)
-        send(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         await bench.until(ConnectorState.READY, newer_than=1)
         zombies = [one.pid for one in psutil.Process().children() if one.status() == psutil.STATUS_ZOMBIE]
         print(bench.connectors.deaths("plain")[0].signal, zombies)
