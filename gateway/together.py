@@ -25,13 +25,13 @@ class Together(Generic[Wish, Result]):
         self._waiting: list[tuple[Wish, asyncio.Future[Result]]] = []
         self._working: asyncio.Task[None] | None = None
 
-    async def do(self, wish: Wish) -> Result:
-        """Return the result for one wish, of work that began behind this call."""
+    def do(self, wish: Wish) -> asyncio.Future[Result]:
+        """Return what will be the result for one wish, of work that begins behind this call."""
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((wish, result))
         if self._working is None:
             self._working = asyncio.create_task(self._do_all())
-        return await result
+        return result
 
     async def _do_all(self) -> None:
         batch: Sequence[tuple[Wish, asyncio.Future[Result]]] = ()
