@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from dataclasses import replace
 
 import psutil
 from grpc import aio
@@ -15,10 +14,11 @@ from peftstudio.connector.v1.connector_service_pb2_grpc import ConnectorServiceS
 from peftstudio.job.v1.training_config_pb2 import TrainingConfig
 from tests.bench.gateways import connect, laboratories
 from tests.bench.lines import CHANNELS, FOLLOWERS, STREAM_LOGS, crowd, own_connection, request
-from tests.bench.measure import Pairs, Row, in_turns_of
+from tests.bench.measure import Row, in_turns_of
 from tests.bench.peers.direct import CONNECTION, Endpoint, direct
 from tests.bench.peers.fronts import missing, nginx
 from tests.bench.peers.line_server import METHOD
+from tests.bench.processor import processor_seconds
 from tests.process.gateway.conftest import ended, submit
 
 LINES = 20_000
@@ -34,10 +34,9 @@ async def connectors_share(rounds: int) -> list[Row]:
         return []
     async with _behind_the_gateway() as ours, _behind_nginx() as base:
         found = await in_turns_of({"ours": ours, "base": base}, rounds)
-    pairs = Pairs(found["ours"], found["base"])
     measure = f"a connector's processor time for a line to one of {FOLLOWERS} followers"
-    words = [f"{statistics.median(side) * 1e9:,.0f} ns" for side in (found["ours"], found["base"])]
-    return [Row(measure, words[0], f"{words[1]} (behind nginx)", pairs.ratio, 1 / 50, pairs.noise, group="P4")]
+    row = Row.beside(measure, found["ours"], found["base"], "behind nginx", 1 / 50, "ns")
+    return [replace(row, group="P4")]
 
 
 @asynccontextmanager
@@ -49,11 +48,11 @@ async def _behind_the_gateway() -> AsyncIterator[Cost]:
         async def cost() -> float:
             # All that the gateway launched: besides the connector only what it is forked from, which is at rest.
             children = [child.pid for child in psutil.Process(gateway.pid).children(recursive=True)]
-            before = sum(map(_processor_seconds, children))
+            before = sum(map(processor_seconds, children))
             job = await submit(stubs, lines=LINES)
             await crowd(channels, STREAM_LOGS, request(job), metadata)
             await ended(stubs, job)
-            return (sum(map(_processor_seconds, children)) - before) / LINES / FOLLOWERS
+            return (sum(map(processor_seconds, children)) - before) / LINES / FOLLOWERS
 
         yield cost
 
@@ -66,9 +65,9 @@ async def _behind_nginx() -> AsyncIterator[Cost]:
         ).SerializeToString()
 
         async def cost() -> float:
-            before = _processor_seconds(connector.process_id)
+            before = processor_seconds(connector.process_id)
             await crowd(channels, METHOD, order, connector.metadata)
-            return (_processor_seconds(connector.process_id) - before) / DIRECT_LINES / FOLLOWERS
+            return (processor_seconds(connector.process_id) - before) / DIRECT_LINES / FOLLOWERS
 
         yield cost
 
@@ -89,9 +88,3 @@ async def _channels(address: str) -> AsyncIterator[list[aio.Channel]]:
             await stack.enter_async_context(aio.insecure_channel(address, options=own_connection(number)))
             for number in range(CHANNELS)
         ]
-
-
-def _processor_seconds(process_id: int) -> float:
-    """Return what all threads of a process have used, to the nanosecond, where psutil knows hundredths."""
-    tasks = Path(f"/proc/{process_id}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 CONFIDENCE = 0.95
 FEWEST = 6
 """Of fewer rounds not even the whole range holds the median with that confidence."""
-SCALES = {"ms": 1e3, "µs": 1e6}
+SCALES = {"ms": 1e3, "µs": 1e6, "ns": 1e9}
 """Times are measured in seconds."""
 
 
