@@ -108,6 +108,13 @@ class Trial:
                 yield process, wire
 
     @asynccontextmanager
+    async def connected(self, connection_id: str) -> AsyncIterator[tuple[Process, Wire]]:
+        """Launch a process beside, and open a connection in it, for a block."""
+        async with self.ready() as (process, wire):
+            await wire.ask(await self.connect_request(connection_id), pb.ConnectResponse)
+            yield process, wire
+
+    @asynccontextmanager
     async def wire_to(self, process: Process) -> AsyncIterator[Wire]:
         """Open a channel to a process, for a block."""
         address = f"unix:{process.order.socket}"

@@ -71,8 +71,7 @@ async def reads(trial: Trial) -> None:
 async def stops(trial: Trial) -> None:
     """A stream that is cancelled ends at the connector: nothing of it holds up the end of the process."""
     job = await running(trial)
-    async with trial.ready() as (process, wire):
-        await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
+    async with trial.connected(job.connection) as (process, wire):
         await _leave(wire, job, FEW)
         request = pb.ShutdownRequest()
         request.grace.FromMilliseconds(int(GRACE_SECONDS * 1000))

@@ -167,13 +167,11 @@ async def killed_read(trial: Trial) -> None:
     if (await trial.description()).log_source != pb.LOG_SOURCE_CURSOR:
         raise SkippedCheck("its log is not continued by cursor")
     whole = await (await trial.wire()).read(job.log(), pb.StreamLogsResponse)
-    async with trial.ready() as (process, wire):
-        await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
+    async with trial.connected(job.connection) as (process, wire):
         first = await wire.read(job.log(), pb.StreamLogsResponse, most=1)
         process.signal(signal.SIGKILL)
         await process.ends(5.0)
-    async with trial.ready() as (_, wire):
-        await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
+    async with trial.connected(job.connection) as (_, wire):
         rest = await wire.read(job.log(first[-1].cursor), pb.StreamLogsResponse)
     texts = [line.text for batch in (*first, *rest) for line in batch.lines]
     expected = [line.text for batch in whole for line in batch.lines]

@@ -53,12 +53,10 @@ async def lifeline(trial: Trial) -> None:
 async def lifeline_busy(trial: Trial) -> None:
     """When its gateway is gone, the process ends within a second although streams are open."""
     job = await running(trial)
-    async with trial.ready() as (process, wire):
-        await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
-        async with opened(wire, job.log()), opened(wire, job.log()):
-            await wire.ask(pb.DescribeRequest(), pb.DescribeResponse)
-            process.cut_lifeline()
-            await _expect_end(process, LIFELINE_SECONDS + BUSY_SECONDS)
+    async with trial.connected(job.connection) as (process, wire), opened(wire, job.log()), opened(wire, job.log()):
+        await wire.ask(pb.DescribeRequest(), pb.DescribeResponse)
+        process.cut_lifeline()
+        await _expect_end(process, LIFELINE_SECONDS + BUSY_SECONDS)
 
 
 @check(
@@ -69,14 +67,12 @@ async def lifeline_busy(trial: Trial) -> None:
 async def drained(trial: Trial) -> None:
     """Shutdown ends the process within its grace although streams are open."""
     job = await running(trial)
-    async with trial.ready() as (process, wire):
-        await wire.ask(await trial.connect_request(job.connection), pb.ConnectResponse)
-        async with opened(wire, job.log()) as call:
-            await wire.ask(pb.DescribeRequest(), pb.DescribeResponse)
-            await wire.ask(_shutdown(), pb.ShutdownResponse)
-            with suppress(grpc.aio.AioRpcError):
-                await _expect_cut(call)
-            await _expect_end(process, GRACE_SECONDS + MARGIN_SECONDS)
+    async with trial.connected(job.connection) as (process, wire), opened(wire, job.log()) as call:
+        await wire.ask(pb.DescribeRequest(), pb.DescribeResponse)
+        await wire.ask(_shutdown(), pb.ShutdownResponse)
+        with suppress(grpc.aio.AioRpcError):
+            await _expect_cut(call)
+        await _expect_end(process, GRACE_SECONDS + MARGIN_SECONDS)
 
 
 @check("ending.health", remedy="Answer NOT_SERVING from the moment on at which Shutdown comes, and end each Watch.")
