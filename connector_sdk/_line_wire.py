@@ -130,5 +130,5 @@ def _level(word: str) -> log_pb2.LogLevel.ValueType:
     if not word:
         return log_pb2.LOG_LEVEL_UNSPECIFIED
     level = f"LOG_LEVEL_{LEVELS.get(word.lower(), word.upper())}"
-    # The enum itself is no container.
-    return log_pb2.LogLevel.Value(level) if level in log_pb2.LogLevel.keys() else log_pb2.LOG_LEVEL_UNSPECIFIED  # noqa: SIM118
+    is_known = level in log_pb2.LogLevel.keys()  # noqa: SIM118 - no dict
+    return log_pb2.LogLevel.Value(level) if is_known else log_pb2.LOG_LEVEL_UNSPECIFIED

@@ -90,7 +90,7 @@ def _in_full(said: JobObservation, redact: Callable[[str], str]) -> pb.JobObserv
 
 def _reason(name: str) -> pb.JobReason.ValueType:
     full = f"JOB_REASON_{clean(name).upper()}"
-    return pb.JobReason.Value(full) if full in pb.JobReason.keys() else pb.JOB_REASON_UNSPECIFIED  # noqa: SIM118
+    return pb.JobReason.Value(full) if full in pb.JobReason.keys() else pb.JOB_REASON_UNSPECIFIED  # noqa: SIM118 - no dict
 
 
 def _resource_state(state: pb.JobState.ValueType, held: bool | None = None) -> pb.ResourceState.ValueType:

@@ -24,7 +24,7 @@ GRPC_ENVIRONMENT = {
     # It forks badly, and we fork from a process that never starts it.
     "GRPC_ENABLE_FORK_SUPPORT": "0",
     # Its event engine hands each event through two threads, the poller of before it, Python's default until grpc#41432,
-    # through none: a fifth of the processor time of a call. A version that has no such switch ignores it.
+    # through none. A version that has no such switch ignores it.
     "GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener",
 }
 """What has to stand before grpc is imported; an operator's own values win."""
