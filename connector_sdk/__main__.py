@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import NoReturn
 
+from connector_sdk._grpc_import import import_grpc
 from connector_sdk._serving import add_serve, serve_as_told
 from connector_sdk._start import StartError
-from connector_sdk.serve import GRPC_ENVIRONMENT
 
 
 def main() -> NoReturn:
@@ -35,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _be_template() -> None:
-    os.environ.update(GRPC_ENVIRONMENT)
-    from connector_sdk import _becoming, _template  # gRPC reads its environment when it is imported
+    import_grpc()
+    from connector_sdk import _becoming, _template
 
     try:
         order, ends = _template.await_order()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from connector_sdk._grpc_import import import_grpc
 from connector_sdk._handshake import report_failure
 from connector_sdk._log_setup import log_to_stderr
 from connector_sdk._memory import limit_memory
@@ -18,13 +18,6 @@ from connector_sdk._redact import Secrets
 from connector_sdk._stacks import leave_stacks_at
 from connector_sdk._start import Bootstrap, ExitCode, StartError, read_bootstrap
 from connector_sdk.connector import PlatformConnector
-
-GRPC_ENVIRONMENT = {
-    # gRPC's fork handlers break children of processes that use it.
-    "GRPC_ENABLE_FORK_SUPPORT": "0",
-    # Its own log would end up in the connector's.
-    "GRPC_VERBOSITY": "ERROR",
-}
 
 Load = Callable[[], type[PlatformConnector]]
 
@@ -36,7 +29,6 @@ def serve(connector_class: type[PlatformConnector]) -> NoReturn:
 
 def serve_loaded(load: Load) -> NoReturn:
     """Serve the class that `load` gives; it is called once the gateway can be told what goes wrong with it."""
-    os.environ.update(GRPC_ENVIRONMENT)
     try:
         bootstrap, lifeline = read_bootstrap()
         secrets = Secrets()
@@ -45,6 +37,7 @@ def serve_loaded(load: Load) -> NoReturn:
         bootstrap.check()
         limit_memory(bootstrap.memory_limit_bytes)
         leave_stacks_at(bootstrap.stacks_path)
+        import_grpc()
         _run(load(), bootstrap, lifeline, secrets)
     except StartError as error:
         report_failure(str(error))
@@ -67,11 +60,11 @@ def serve_at(
     Without a certificate only an address of this machine alone can be served. With `client_ca`, gateways must show a
     certificate, too.
     """
-    os.environ.update(GRPC_ENVIRONMENT)
+    import_grpc()
     secrets = Secrets()
     log_to_stderr("INFO", secrets)
     try:
-        from connector_sdk._remote import Place, run  # gRPC reads its environment when it is imported
+        from connector_sdk._remote import Place, run
 
         place = Place(address=address, token_file=token_file, certificate=certificate, key=key, client_ca=client_ca)
         asyncio.run(run(load(), place, secrets))
@@ -82,7 +75,7 @@ def serve_at(
 
 
 def _run(connector_class: type[PlatformConnector], bootstrap: Bootstrap, lifeline: int, secrets: Secrets) -> None:
-    from connector_sdk._process import run  # gRPC reads its environment when it is imported
+    from connector_sdk._process import run
 
     with suppress(KeyboardInterrupt):
         asyncio.run(run(connector_class, bootstrap, lifeline, secrets))
