@@ -1,14 +1,14 @@
 """The one place where calls enter and exceptions become status.
 
-Every call but those of the health service must carry the gateway's token; every answer carries the connector's.
+Every call must carry the gateway's token; every answer carries the connector's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from typing import cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import NoReturn, TypeAlias, cast
 
 import grpc
 from grpc_status import rpc_status
@@ -19,24 +19,29 @@ from connector_sdk._redact import Secrets
 from connector_sdk._status import to_status
 from connector_sdk.errors import CredentialsRejectedError
 
-HEALTH_PREFIX = "/grpc.health.v1.Health/"
 TOKEN_HEADER = "x-connector-token"  # noqa: S105 - its name, not its value
 
 Context = grpc.aio.ServicerContext
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[object, object] | None"]]
-UnaryAnswer = Callable[[object, "Context[object, object]"], Awaitable[object]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[object, object]"
+Answer = Callable[[object, "Context[object, object]"], Awaitable[object]]
+Stream = Callable[[object, "Context[object, object]"], AsyncGenerator[object, None]]
 Serialize = Callable[[object], bytes]
-StreamAnswer = Callable[[object, "Context[object, object]"], AsyncGenerator[object, None]]
 
 
-class Boundary(grpc.aio.ServerInterceptor):
-    """Check tokens, map exceptions, and count the calls under way."""
+class Boundary(grpc.GenericRpcHandler):
+    """Check tokens, map exceptions, and count the calls under way.
+
+    To a service it is the server to which it is added, and to the server its handler: an interceptor would cost every
+    call three coroutines, and handlers of its own.
+    """
 
     def __init__(self, gateway_token: GatewayToken, connector_token: str, secrets: Secrets) -> None:
         """Expect one token and prove to have the other."""
         self._gateway_token = gateway_token
-        self._connector_token = connector_token
+        self._proof = ((TOKEN_HEADER, connector_token),)
         self._secrets = secrets
+        self._known: dict[str, Handler] = {}
+        self._refusing: dict[str, Handler] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._in_flight = 0
@@ -45,72 +50,89 @@ class Boundary(grpc.aio.ServerInterceptor):
         """Wait until no call is under way; `Server.stop` returns before handlers have cleaned up (grpc#37239)."""
         await self._idle.wait()
 
-    async def intercept_service(  # type: ignore[override]  # the stub makes the method generic; the request types are not ours
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[object, object] | None:
-        """Wrap the handler of one call, whatever its arity."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(HEALTH_PREFIX):
-            return handler
-        return self._wrapped(handler, self._gateway_token.is_in(handler_call_details.invocation_metadata))
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Take the methods of a service."""
+        for name, handler in handlers.items():
+            self._known[f"/{service}/{name}"] = self._guarded(handler, is_known=True)
+            self._refusing[f"/{service}/{name}"] = self._guarded(handler, is_known=False)
 
-    def _wrapped(
-        self, handler: grpc.RpcMethodHandler[object, object], is_known: bool
-    ) -> grpc.RpcMethodHandler[object, object]:
-        codec = (handler.request_deserializer, _passing_bytes(handler.response_serializer))
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Take nothing: these are the same methods once more."""
+
+    def service(self, call: grpc.HandlerCallDetails) -> Handler | None:
+        """Give the handler of one call."""
+        is_known = self._gateway_token.is_in(call.invocation_metadata)
+        return (self._known if is_known else self._refusing).get(call.method)
+
+    def _guarded(self, handler: Handler, *, is_known: bool) -> Handler:
+        codec = handler.request_deserializer, _passing_bytes(handler.response_serializer)
         if handler.response_streaming:
-            inner = cast("StreamAnswer", handler.stream_stream if handler.request_streaming else handler.unary_stream)
-            streaming = self._guard_stream(inner, is_known)
-            make = (
-                grpc.stream_stream_rpc_method_handler
-                if handler.request_streaming
-                else grpc.unary_stream_rpc_method_handler
-            )
-            return make(streaming, *codec)
-        unary = cast("UnaryAnswer", handler.stream_unary if handler.request_streaming else handler.unary_unary)
-        guarded = self._guard_unary(unary, is_known)
+            inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
+            stream = self._guarded_stream(cast("Stream", inner), is_known)
+            if handler.request_streaming:
+                return grpc.stream_stream_rpc_method_handler(stream, *codec)
+            return grpc.unary_stream_rpc_method_handler(stream, *codec)
+        answer = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        unary = self._guarded_answer(cast("Answer", answer), is_known)
         if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(guarded, *codec)
-        return grpc.unary_unary_rpc_method_handler(guarded, *codec)
+            return grpc.stream_unary_rpc_method_handler(unary, *codec)
+        return grpc.unary_unary_rpc_method_handler(unary, *codec)
 
-    def _guard_unary(self, answer: UnaryAnswer, is_known: bool) -> UnaryAnswer:
+    def _guarded_answer(self, answer: Answer, is_known: bool) -> Answer:
         async def call(request: object, context: Context[object, object]) -> object:
-            async with self._guard(context, is_known):
+            self._begin()
+            try:
+                _admit(is_known)
+                await context.send_initial_metadata(self._proof)
                 return await answer(request, context)
+            except (Exception, asyncio.CancelledError) as error:
+                return await self._fail(context, error)
+            finally:
+                self._end()
 
         return call
 
-    def _guard_stream(self, answer: StreamAnswer, is_known: bool) -> StreamAnswer:
+    def _guarded_stream(self, answer: Stream, is_known: bool) -> Stream:
         async def call(request: object, context: Context[object, object]) -> AsyncGenerator[object, None]:
-            async with self._guard(context, is_known), aclosing(answer(request, context)) as messages:
-                async for message in messages:
-                    yield message
+            self._begin()
+            try:
+                _admit(is_known)
+                await context.send_initial_metadata(self._proof)
+                async with aclosing(answer(request, context)) as messages:
+                    async for message in messages:
+                        yield message
+            except (Exception, asyncio.CancelledError) as error:
+                await self._fail(context, error)
+            finally:
+                self._end()
 
         return call
 
-    @asynccontextmanager
-    async def _guard(self, context: Context[object, object], is_known: bool) -> AsyncIterator[None]:
+    def _begin(self) -> None:
         self._in_flight += 1
         self._idle.clear()
-        try:
-            if not is_known:
-                raise CredentialsRejectedError("The call does not carry the token of this connector's gateway.")
-            await context.send_initial_metadata(((TOKEN_HEADER, self._connector_token),))
-            yield
-        except grpc.aio.AbortError:
-            raise
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # A handler that ends with a cancellation of somebody else's leaves its client waiting (grpc#29248).
-            await context.abort(grpc.StatusCode.CANCELLED, "Something that the call waited for was cancelled.")
-        except Exception as error:
+
+    def _end(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._idle.set()
+
+    async def _fail(self, context: Context[object, object], error: BaseException) -> NoReturn:
+        """End a call with what its caller may know of an error."""
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        if isinstance(error, Exception):
             await context.abort_with_status(rpc_status.to_status(to_status(classify(error), self._secrets)))
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise error
+        # A handler that ends with a cancellation of somebody else's leaves its client waiting (grpc#29248).
+        await context.abort(grpc.StatusCode.CANCELLED, "Something that the call waited for was cancelled.")
+
+
+def _admit(is_known: bool) -> None:
+    if not is_known:
+        raise CredentialsRejectedError("The call does not carry the token of this connector's gateway.")
 
 
 def _passing_bytes(serialize: Serialize | None) -> Serialize | None:

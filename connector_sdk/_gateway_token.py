@@ -17,6 +17,7 @@ class GatewayToken:
 
     def is_in(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> bool:
         """Tell whether a call with this metadata comes from the gateway."""
-        presented = next((value for key, value in metadata or () if key == KEY), "")
-        data = presented if isinstance(presented, bytes) else presented.encode()
-        return hmac.compare_digest(data, self._expected)
+        for key, value in metadata or ():
+            if key == KEY:
+                return hmac.compare_digest(value if isinstance(value, bytes) else value.encode(), self._expected)
+        return False

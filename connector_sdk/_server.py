@@ -7,6 +7,7 @@ import logging
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -56,11 +57,11 @@ class ConnectorServer:
         token = GatewayToken(setting.gateway_token)
         self._boundary = Boundary(token, setting.connector_token, secrets)
         self._connections = Connections(factory, secrets, setting.work_dir)
-        self._server = grpc.aio.server(interceptors=[self._boundary], options=SERVER_OPTIONS)
+        self._server = grpc.aio.server(handlers=[self._boundary], options=SERVER_OPTIONS)
         self._health = Health(token, hold)
         self._logs = LogStreams(setting.heartbeat_seconds)
         servicer = ConnectorServicer(description, self._connections, self._logs, setting.work_dir, shut_down)
-        add_ConnectorServiceServicer_to_server(servicer, self._server)
+        add_ConnectorServiceServicer_to_server(servicer, cast("grpc.aio.Server", self._boundary))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     async def start(self) -> None:
