@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-@asynccontextmanager
-async def walking(given: AsyncIterator[T] | Awaitable[AsyncIterator[T]]) -> AsyncIterator[AsyncIterator[T]]:
+class Walk(Generic[T]):
     """Give the iterator, and close it at the end, however early that comes."""
-    source = await given if inspect.isawaitable(given) else given
-    try:
-        yield source
-    finally:
-        close = getattr(source, "aclose", None)
+
+    __slots__ = ("_given", "_source")
+
+    def __init__(self, given: AsyncIterator[T] | Awaitable[AsyncIterator[T]]) -> None:
+        """Walk through what was given."""
+        self._given = given
+
+    async def __aenter__(self) -> AsyncIterator[T]:
+        self._source: AsyncIterator[T] = await self._given if inspect.isawaitable(self._given) else self._given
+        return self._source
+
+    async def __aexit__(self, *ending: object) -> None:
+        close = getattr(self._source, "aclose", None)
         if close is not None:
             await close()

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from connector_sdk._iterate import walking
+from connector_sdk._iterate import Walk
 
 PIECE_BYTES = 512 * 1024  # bigger ones gain nothing, and all must stay below 1 MiB
 MOST_PARTS = 4096  # of one piece: tiny ones take more memory than the piece that they make
@@ -60,7 +60,7 @@ async def _given(source: Source) -> AsyncGenerator[bytes, None]:
     if isinstance(source, bytes | bytearray | memoryview):
         yield bytes(source)
         return
-    async with walking(source) as given:
+    async with Walk(source) as given:
         async for data in given:
             # An author may use a buffer again for what comes next.
             yield bytes(data)
