@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,8 @@ from connector_sdk._redact import Secrets
 from connector_sdk._stacks import leave_stacks_at
 from connector_sdk._start import Bootstrap, ExitCode, StartError, read_bootstrap
 from connector_sdk.connector import PlatformConnector
+
+MIDDLE_SEARCHES = 50  # of the garbage collector between two full ones, which look at all that open calls hold
 
 Load = Callable[[], type[PlatformConnector]]
 
@@ -38,7 +41,7 @@ def serve_loaded(load: Load) -> NoReturn:
         limit_memory(bootstrap.memory_limit_bytes)
         leave_stacks_at(bootstrap.stacks_path)
         import_grpc()
-        _run(load(), bootstrap, lifeline, secrets)
+        _run(load, bootstrap, lifeline, secrets)
     except StartError as error:
         report_failure(str(error))
         sys.stderr.write(f"{error}\n")
@@ -67,15 +70,25 @@ def serve_at(
         from connector_sdk._remote import Place, run
 
         place = Place(address=address, token_file=token_file, certificate=certificate, key=key, client_ca=client_ca)
-        asyncio.run(run(load(), place, secrets))
+        asyncio.run(run(_loaded(load), place, secrets))
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
     sys.exit(ExitCode.DONE)
 
 
-def _run(connector_class: type[PlatformConnector], bootstrap: Bootstrap, lifeline: int, secrets: Secrets) -> None:
+def _run(load: Load, bootstrap: Bootstrap, lifeline: int, secrets: Secrets) -> None:
     from connector_sdk._process import run
 
     with suppress(KeyboardInterrupt):
-        asyncio.run(run(connector_class, bootstrap, lifeline, secrets))
+        asyncio.run(run(_loaded(load), bootstrap, lifeline, secrets))
+
+
+def _loaded(load: Load) -> type[PlatformConnector]:
+    """Give the class, with a garbage collector that suits many open calls; what an author sets himself counts."""
+    # New garbage is found as soon as ever: a tensor may hang on it.
+    gc.set_threshold(*gc.get_threshold()[:2], MIDDLE_SEARCHES)
+    loaded = load()
+    # What was imported stays: with torch, a full search of it would stop every call for a tenth of a second.
+    gc.freeze()
+    return loaded
