@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from google.protobuf.message import Message
 from pydantic import ValidationError
 
 from connector_sdk._struct import from_struct
@@ -26,7 +25,8 @@ def read_submit(request: pb.SubmitJobRequest) -> SubmitRequest:
 
 def read_config(config: training_config_pb2.TrainingConfig, resource_id: str) -> TrainingConfig:
     """Give the configuration as the author sees it; a field that was left out gets its default."""
-    given = {name: value for name, value in _present(config).items() if name not in ("options", "target_modules")}
+    # In proto3 an empty string, or a zero without presence, is not among them.
+    given: dict[str, object] = {field.name: value for field, value in config.ListFields()}
     given["target_modules"] = list(config.target_modules)
     given["options"] = from_struct(config.options)
     if resource_id:
@@ -35,11 +35,6 @@ def read_config(config: training_config_pb2.TrainingConfig, resource_id: str) ->
         return TrainingConfig.model_validate(given)
     except ValidationError as error:
         raise InvalidConfigError(_named(violations_of(error))) from error
-
-
-def _present(message: Message) -> dict[str, object]:
-    """Give the fields that are set: in proto3 an empty string or zero without presence is not."""
-    return {field.name: value for field, value in message.ListFields()}
 
 
 def _named(violations: list[FieldViolation]) -> list[FieldViolation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from connector_sdk._text import clean, cut
+from connector_sdk._text import cut
 from connector_sdk._times import to_timestamp
 from connector_sdk.models import JobObservation, JobStatus
 from peftstudio.job.v1 import job_state_pb2 as pb
@@ -50,6 +50,8 @@ STATUS_OF_WORD: Mapping[str, JobStatus] = MappingProxyType(
 )
 """The guide's words, and other spellings that cannot mean anything else. "exited" and "stopped" can."""
 
+REASONS: Mapping[str, pb.JobReason.ValueType] = MappingProxyType(dict(pb.JobReason.items()))
+
 ENDED = frozenset({pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED})
 
 
@@ -89,8 +91,7 @@ def _in_full(said: JobObservation, redact: Callable[[str], str]) -> pb.JobObserv
 
 
 def _reason(name: str) -> pb.JobReason.ValueType:
-    full = f"JOB_REASON_{clean(name).upper()}"
-    return pb.JobReason.Value(full) if full in pb.JobReason.keys() else pb.JOB_REASON_UNSPECIFIED  # noqa: SIM118 - no dict
+    return REASONS.get(f"JOB_REASON_{name.upper()}", pb.JOB_REASON_UNSPECIFIED)
 
 
 def _resource_state(state: pb.JobState.ValueType, held: bool | None = None) -> pb.ResourceState.ValueType:
