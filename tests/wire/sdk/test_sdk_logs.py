@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from connector_sdk import LogRecord
-from connector_sdk._log_stream import HEARTBEAT_SECONDS
+from connector_sdk._log_stream import HEARTBEAT_SECONDS, LogStreams
 from connector_sdk.conformance.checks.logs import SILENCE_SECONDS
 from connector_sdk.testing import ConnectorHarness
 from peftstudio.connector.v1 import connector_service_pb2 as pb
@@ -203,6 +203,16 @@ async def test_an_author_is_closed_when_the_client_goes_away() -> None:
         await call.read()
         call.cancel()
         await closed.wait()
+
+
+async def test_a_log_that_is_cut_before_its_author_was_asked_ends_at_once() -> None:
+    streams = LogStreams(SECONDS)
+    messages = streams.stream(PlainConnector(), "1", "")
+    first = asyncio.ensure_future(anext(messages, None))
+    await asyncio.sleep(0)
+    streams.cut()
+    async with asyncio.timeout(SECONDS / 2):
+        assert await first is None
 
 
 async def test_a_slow_reader_stops_the_author() -> None:
