@@ -38,7 +38,9 @@ class Followed:
     """Messages that every follower has to get before memory is looked at."""
 
 
-JOBS = (Followed("idle", {"hold": True, "lines": 1}, 1), Followed("trickling", {"lines": 1_000, "pace": 5}, 3))
+PACE = 0.5
+"""Lines a second that trickle: for 10,000 followers 5,000 messages, half of what two cores can send."""
+JOBS = (Followed("idle", {"hold": True, "lines": 1}, 1), Followed("trickling", {"lines": 1_000, "pace": PACE}, 3))
 
 
 async def many_followers(effort: Effort) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,3 +19,20 @@ def processor_seconds(pid: int) -> float:
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
             nanoseconds += int((task / "schedstat").read_text().split()[0])
     return nanoseconds / 1e9
+
+
+REST = 0.05
+"""Share of a core below which a process disturbs nobody."""
+REST_SECONDS = 0.1
+REST_LIMIT_SECONDS = 20.0
+
+
+async def at_rest(pid: int) -> None:
+    """Wait until a process has next to nothing more to do, so that whoever is measured next is not slowed by it."""
+    async with asyncio.timeout(REST_LIMIT_SECONDS):
+        used = processor_seconds(pid)
+        while True:
+            await asyncio.sleep(REST_SECONDS)
+            before, used = used, processor_seconds(pid)
+            if used - before < REST * REST_SECONDS:
+                return
