@@ -60,7 +60,7 @@ class Accounts:
         self._find = find
         self._credentials = credentials
         self._note_unreachable = note_unreachable
-        self._traffic: dict[str, Traffic] = {}
+        self._platforms: dict[str, RemotePlatform] = {}
 
     async def platform(self, connection_id: str) -> RemotePlatform:
         """Return the platform of a connection; its process is started when it is called.
@@ -71,20 +71,17 @@ class Accounts:
         try:
             connection = await self._find(connection_id)
         except NotFound:
-            self._traffic.pop(connection_id, None)
+            self._platforms.pop(connection_id, None)
             raise
+        return self._platforms.get(connection.id) or self._add(connection)
 
+    def _add(self, connection: Connection) -> RemotePlatform:
         async def load() -> Mapping[str, str]:
             return await self._credentials(connection.id)
 
-        return RemotePlatform(
-            self._connectors, connection.connector_id, connection.id, load, self._traffic_of(connection.id)
-        )
-
-    def _traffic_of(self, connection_id: str) -> Traffic:
         async def note(words: str) -> None:
-            await self._note_unreachable(connection_id, words)
+            await self._note_unreachable(connection.id, words)
 
-        if connection_id not in self._traffic:
-            self._traffic[connection_id] = Traffic(note)
-        return self._traffic[connection_id]
+        platform = RemotePlatform(self._connectors, connection.connector_id, connection.id, load, Traffic(note))
+        self._platforms[connection.id] = platform
+        return platform

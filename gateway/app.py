@@ -48,8 +48,10 @@ from gateway.jobs.ledger import Ledger
 from gateway.jobs.order import Orders
 from gateway.jobs.orphans import Orphans
 from gateway.jobs.service import Jobs
+from gateway.jobs.submissions import Submissions
 from gateway.jobs.submitter import Submitter
 from gateway.jobs.tracker import Tracker
+from gateway.jobs.wishes import Wishes
 from gateway.logs.retention import Retention
 from gateway.logs.store import LogStore
 from gateway.plugins.directory import Connectors
@@ -69,6 +71,10 @@ from gateway.store.deployments import DeploymentStore
 from gateway.store.jobs import JobStore
 from gateway.store.sqlite import SQLite
 from gateway.store.uploads import UploadStore
+
+GARBAGE_THRESHOLDS = (20_000, 50, 10)
+"""Objects until the youngest are searched for garbage, and searches until older ones are: by Python's own, every open
+job would be looked through again and again, a fifth of what a submission costs."""
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +128,7 @@ async def _serve(settings: Settings) -> None:
         # What was imported and composed stays: a search of it for garbage would stop every call for 50 ms.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         gateway.broken.add_done_callback(lambda _: stop.set())
         await stop.wait()
         if gateway.broken.done():
@@ -164,7 +171,8 @@ async def _compose(settings: Settings, stack: AsyncExitStack, database: Database
     tracker = Tracker(_surroundings(ledger, accounts, connections, orders, logs, files.artifacts, clock))
     tracker.start(left_open)
     stack.push_async_callback(tracker.stop)
-    jobs = Jobs(
+    jobs = Jobs(ledger=ledger, tracker=tracker, platforms=accounts, clock=clock)
+    submissions = Submissions(
         ledger=ledger,
         tracker=tracker,
         platforms=accounts,
@@ -177,7 +185,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack, database: Database
     return Servicers(
         connectors=ConnectorsServicer(connectors),
         connections=ConnectionsServicer(connections),
-        jobs=JobsServicer(jobs, JobLogs(jobs, logs), JobMetrics(jobs), orphans, connections, clock),
+        jobs=JobsServicer(jobs, submissions, JobLogs(jobs, logs), JobMetrics(jobs), orphans, connections, clock),
         artifacts=ArtifactsServicer(files.artifacts, files.uploads, files.datasets),
         catalog=CatalogServicer(catalog),
         deployments=DeploymentsServicer(await _deployments(stack, database, accounts, connections, clock)),
@@ -196,11 +204,12 @@ def _surroundings(
     note_rejected = _note_rejected(connections)
     return Surroundings(
         ledger=ledger,
+        wishes=Wishes(ledger, accounts, clock),
         submitter=Submitter(ledger, accounts, orders, clock, note_rejected),
         platforms=accounts,
         logs=logs,
         clock=clock,
-        secrets=connections.secrets,
+        find_redactor=connections.redactor,
         drop_secrets=connections.drop_former,
         list_artifacts=Review(artifacts, ledger).doubts,
         note_rejected=note_rejected,

@@ -45,6 +45,11 @@ class SourceBatch:
 class Platform(Protocol):
     """One account on one platform."""
 
+    @property
+    def described(self) -> Description | None:
+        """What the connector is and can do, where its process runs: nobody has to be asked."""
+        ...
+
     async def describe(self) -> Description:
         """Say what the connector is and can do; starts its process where it does not run."""
         ...

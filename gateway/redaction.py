@@ -47,7 +47,10 @@ class Redactor:
         return self((text,))[0]
 
     def __call__(self, texts: Sequence[str]) -> Sequence[str]:
-        """Blot the values out of lines; one that a line break or a limit of size cut in two counts as well."""
+        """Blot the values out of lines; one that a line break or a limit of size cut in two counts as well.
+
+        Where there are none, the lines are returned as they are.
+        """
         # Almost never is there anything to blot out, and one look at all lines is the cheapest way to know.
         if not self._has_trace("\n".join(texts)):
             return texts

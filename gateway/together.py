@@ -10,31 +10,32 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from gateway.errors import GatewayError
+from gateway.unbroken import Unbroken
 
 Wish = TypeVar("Wish")
 Result = TypeVar("Result")
 
 
 class Together(Generic[Wish, Result]):
-    """Do what many want in one go; whoever gives up waiting takes nothing away from others."""
+    """Do what many want in one go; whoever gives up waiting is let go once it is done."""
 
     def __init__(self, work: Callable[[Sequence[Wish]], Awaitable[Sequence[Result]]], most: int) -> None:
         """Take what does it, with a result for each wish in their order, and for how many at a time."""
         self._work = work
         self._most = most
-        self._waiting: list[tuple[Wish, asyncio.Future[Result]]] = []
+        self._waiting: list[tuple[Wish, Unbroken[Result]]] = []
         self._working: asyncio.Task[None] | None = None
 
-    def do(self, wish: Wish) -> asyncio.Future[Result]:
+    def do(self, wish: Wish) -> Unbroken[Result]:
         """Return what will be the result for one wish, of work that begins behind this call."""
-        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        result: Unbroken[Result] = Unbroken(loop=asyncio.get_running_loop())
         self._waiting.append((wish, result))
         if self._working is None:
             self._working = asyncio.create_task(self._do_all())
         return result
 
     async def _do_all(self) -> None:
-        batch: Sequence[tuple[Wish, asyncio.Future[Result]]] = ()
+        batch: Sequence[tuple[Wish, Unbroken[Result]]] = ()
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
@@ -43,9 +44,9 @@ class Together(Generic[Wish, Result]):
             self._working = None
             # Only where the whole program ends is anything left: nobody may wait for it then.
             for _, result in (*batch, *self._waiting):
-                result.cancel()
+                result.abandon()
 
-    async def _do(self, batch: Sequence[tuple[Wish, asyncio.Future[Result]]]) -> None:
+    async def _do(self, batch: Sequence[tuple[Wish, Unbroken[Result]]]) -> None:
         try:
             found = await self._work([wish for wish, _ in batch])
         except Exception as error:
@@ -55,10 +56,7 @@ class Together(Generic[Wish, Result]):
                     await self._do([one])
                 return
             for _, result in batch:
-                if not result.done():
-                    result.set_exception(error)
+                result.fail(error)
             return
         for (_, result), value in zip(batch, found, strict=True):
-            # Whoever asked may have hung up.
-            if not result.done():
-                result.set_result(value)
+            result.set_result(value)

@@ -18,6 +18,7 @@ from gateway.connections.service import Connections
 from gateway.errors import GatewayError, InvalidRequest, Violation
 from gateway.jobs.model import Job, JobFilter
 from gateway.jobs.service import Jobs
+from gateway.jobs.submissions import Submissions
 from gateway.paging import PageRequest
 from gateway.wire.time import duration_from_proto
 from peftstudio.gateway.v1 import jobs_service_pb2 as pb
@@ -30,6 +31,7 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
     def __init__(
         self,
         jobs: Jobs,
+        submissions: Submissions,
         logs: JobLogs,
         metrics: JobMetrics,
         orphans: JobOrphans,
@@ -37,6 +39,7 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
         clock: Clock,
     ) -> None:
         self._jobs = jobs
+        self._submissions = submissions
         self._orphans = orphans
         self._logs = logs
         self._metrics = metrics
@@ -47,7 +50,7 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: object) -> pb.SubmitJobResponse:
         if violations := requests.submit_violations(request):
             raise InvalidRequest([*violations, *await self._platform_violations(request, violations)])
-        job, replayed = await self._jobs.submit(wish_from_proto(request), dry_run=request.dry_run)
+        job, replayed = await self._submissions.submit(wish_from_proto(request), dry_run=request.dry_run)
         return pb.SubmitJobResponse(job=self._proto(job), replayed=replayed)
 
     async def GetJob(self, request: pb.GetJobRequest, context: object) -> pb.GetJobResponse:
@@ -138,7 +141,7 @@ class JobsServicer(pb_grpc.JobsServiceServicer):
         if rest is None:
             return ()
         try:
-            await self._jobs.check(wish_from_proto(rest))
+            await self._submissions.check(wish_from_proto(rest))
         except GatewayError as error:
             return error.violations
         return ()

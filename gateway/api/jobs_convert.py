@@ -6,8 +6,8 @@ from datetime import datetime
 
 from gateway.jobs import limits
 from gateway.jobs.model import Job, JobEvent, JobFilter, JobLimits
-from gateway.jobs.service import Wish
 from gateway.jobs.states import STATUS
+from gateway.jobs.submissions import Wish
 from gateway.wire.catalog import price_to_proto
 from gateway.wire.jobs import (
     config_from_proto,

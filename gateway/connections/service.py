@@ -14,10 +14,12 @@ from gateway.clock import Clock
 from gateway.connections.access import ConnectorAccess, OpenJobs
 from gateway.connections.checks import credential_violations, name_violations
 from gateway.connections.model import Connection, ConnectionState
+from gateway.connections.redactors import Redactors
 from gateway.connections.vault import Vault
 from gateway.errors import GatewayError, InvalidRequest, NotFound, PlatformTimeout, Reason, Violation, WrongState
 from gateway.ids import new_id
 from gateway.paging import PageRequest
+from gateway.redaction import Redactor
 from gateway.store.connections import ConnectionStore, NameTaken
 
 ANSWER_TIME = timedelta(seconds=10)
@@ -42,6 +44,7 @@ class Connections:
     ) -> None:
         self._store = store
         self._vault = vault
+        self._redactors = Redactors(store, vault)
         self._access = access
         self._clock = clock
         self._has_open_jobs = has_open_jobs
@@ -142,17 +145,14 @@ class Connections:
             raise NotFound("connection", connection_id)
         return self._vault.open(connection_id, sealed)
 
-    async def secrets(self, connection_id: str) -> frozenset[str]:
-        """Decrypt all that must not be seen in the logs of a connection's jobs: some began with former credentials.
+    async def redactor(self, connection_id: str) -> Redactor:
+        """Return what blots out all that the jobs of a connection may print and nobody may see.
 
         Raises:
             NotFound: There is no such connection.
-            KeyUnusable: They were sealed with another key.
+            KeyUnusable: Its credentials were sealed with another key.
         """
-        values = set((await self.credentials(connection_id)).values())
-        for sealed in await self._store.former(connection_id):
-            values.update(self._vault.open(connection_id, sealed).values())
-        return frozenset(values)
+        return await self._redactors.of(connection_id)
 
     async def drop_former(self, job_id: str = "") -> None:
         """Delete former credentials that no job prints any more, now that one has ended; empty = look at all jobs."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway.catalog.estimate import micros_per_hour
 from gateway.jobs.model import Job, JobState, ResourceState
 from gateway.jobs.states import Step
+from gateway.replacing import replace
 
 ALARM_AFTER = timedelta(minutes=2)
 """How long a platform may take to end a job before people are told: most take seconds."""
@@ -32,8 +32,10 @@ def still_held(job: Job) -> str:
 
 
 def raised(job: Job, words: str) -> Step:
-    """Show the alarm in the job; the same alarm is noted once."""
-    return Step(replace(job, message=words), "cancel_overdue", words) if job.message != words else Step(job)
+    """Show the alarm in the job, unless it has ended meanwhile; the same alarm is noted once."""
+    if job.state is not JobState.CANCELLING or job.message == words:
+        return Step(job)
+    return Step(replace(job, message=words), "cancel_overdue", words)
 
 
 def _money(job: Job) -> str:

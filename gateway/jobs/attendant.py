@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.jobs import alarm, limits, states, twins
@@ -18,10 +17,12 @@ from gateway.jobs.measured import measured, tokens_of
 from gateway.jobs.model import Job, JobState, Observation
 from gateway.jobs.states import Step
 from gateway.jobs.submitter import Submitter
-from gateway.logs.collector import Collector
+from gateway.jobs.wishes import Wishes
+from gateway.logs.collector import Collector, FindRedactor
 from gateway.logs.store import Ending, JobLog, LogStore
 from gateway.logs.wire import LogLine
-from gateway.platform import Platform, Platforms
+from gateway.platform import Platforms
+from gateway.replacing import replace
 
 DRAIN_SECONDS = 10.0
 """How long a job's end is held back until its log is read to the end."""
@@ -31,11 +32,6 @@ REST_SECONDS = 3600.0
 
 ARTIFACT_SECONDS = 10.0
 """How long a job's end is held back until its files are listed."""
-
-WISH_FIRST_SECONDS = 5.0
-"""Pause before a platform is asked again to do what it was asked for; it grows."""
-
-WISH_CAP_SECONDS = 60.0
 
 LIMIT_SECONDS = 5.0
 """Time between two looks at what a job has used."""
@@ -52,11 +48,11 @@ class Surroundings:
 
     ledger: Ledger
     submitter: Submitter
+    wishes: Wishes
     platforms: Platforms
     logs: LogStore
     clock: Clock
-    secrets: Callable[[str], Awaitable[Collection[str]]]
-    """Tells what must not be seen in a connection's logs."""
+    find_redactor: FindRedactor
     drop_secrets: Callable[[str], Awaitable[object]]
     """Forgets what this job alone could still have printed, now that its log is closed."""
     list_artifacts: Callable[[str], Awaitable[Sequence[str]]]
@@ -68,8 +64,11 @@ class Surroundings:
 class Attendant:
     """Attend one job until it has ended."""
 
-    def __init__(self, job_id: str, around: Surroundings, poke: Callable[[Job], None]) -> None:
+    def __init__(
+        self, job_id: str, around: Surroundings, poke: Callable[[Job], None], *, is_begun: bool = False
+    ) -> None:
         self._job_id = job_id
+        self._is_begun = is_begun
         self._around = around
         self._poke = poke
         self._end: asyncio.Future[Observation] = asyncio.get_running_loop().create_future()
@@ -85,7 +84,7 @@ class Attendant:
             job_log.is_live = True
             try:
                 was_submitted = bool((await self._around.ledger.get(self._job_id)).platform_job_id)
-                job = await self._around.submitter.run(self._job_id)
+                job = await self._around.submitter.run(self._job_id, is_begun=self._is_begun)
                 is_complete = True
                 if not job.state.is_terminal or (job.platform_job_id and job_log.ending is None):
                     job, is_complete = await self._attend(job, job_log, was_submitted=was_submitted)
@@ -102,7 +101,7 @@ class Attendant:
             job,
             job_log,
             platforms=self._around.platforms,
-            load_secrets=self._around.secrets,
+            find_redactor=self._around.find_redactor,
             clock=self._around.clock,
             on_end=lambda: self._poke(job),
             measure=self._measure,
@@ -111,35 +110,38 @@ class Attendant:
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(collector.run())
             if not job.state.is_terminal:
-                job = await self._until_end(job, collector, collecting, job_log)
+                seen = await self._end_of(job, tasks)
+                job = await self._wind_up(seen, collector, collecting, job_log)
             collector.job_ended()
             is_complete = await _is_read(collecting, REST_SECONDS)
             collecting.cancel()
         return job, is_complete
 
-    async def _until_end(self, job: Job, collector: Collector, collecting: asyncio.Task[bool], job_log: JobLog) -> Job:
-        """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
+    async def _end_of(self, job: Job, tasks: asyncio.TaskGroup) -> Observation:
+        """Do what is to be done until the job's end, and return what its platform says of that."""
         self._poke(job)
-        async with asyncio.TaskGroup() as tasks:
-            others = [tasks.create_task(work) for work in await self._works(job)]
-            seen = await self._end
-            for task in others:
-                task.cancel()
+        works = [tasks.create_task(work) for work in await self._works(job)]
+        try:
+            return await self._end
+        finally:
+            for work in works:
+                work.cancel()
+
+    async def _works(self, job: Job) -> list[Coroutine[None, None, None]]:
+        """Return what is to be done meanwhile: nothing for most jobs, without limits and submitted once."""
+        is_repeated = await self._around.ledger.last_event(job.id, (twins.REPEATED,)) is not None
+        works = [self._enforce_limits()] if job.limits.are_watched else []
+        return [*works, self._look_for_twin()] if is_repeated else works
+
+    async def _wind_up(
+        self, seen: Observation, collector: Collector, collecting: asyncio.Task[bool], job_log: JobLog
+    ) -> Job:
+        """Announce the job's end, with its log where that can soon be had; else the log comes behind it."""
         await self._finalize(seen)
         collector.job_ended()
         is_drained = await _is_read(collecting, DRAIN_SECONDS)
         doubts = await self._look_at_artifacts()
         return await self._announce(seen, doubts, job_log, is_drained=is_drained)
-
-    async def _works(self, job: Job) -> list[Coroutine[None, None, None]]:
-        """Return what is to be done until the job's end; most jobs have no limits, and were submitted once."""
-        is_repeated = await self._around.ledger.last_event(job.id, (twins.REPEATED,)) is not None
-        works = [self._carry_out_wishes()]
-        if job.limits.are_watched:
-            works.append(self._enforce_limits())
-        if is_repeated:
-            works.append(self._look_for_twin())
-        return works
 
     async def _measure(self, job_id: str, lines: Sequence[LogLine], first_seq: int) -> None:
         points = measured(lines, first_seq, self._around.clock.now())
@@ -174,36 +176,6 @@ class Attendant:
         if words := alarm.still_held(job):
             log.warning("machine still held", job_id=job.id, connection_id=job.connection_id, why=words)
         return job
-
-    async def _carry_out_wishes(self) -> None:
-        """Ask the platform again for what is still wanted: a wish outlives a crash of either side."""
-        backoff = Backoff(WISH_FIRST_SECONDS, WISH_CAP_SECONDS)
-        while True:
-            job = await self._around.ledger.get(self._job_id)
-            if job.state in (JobState.CANCELLING, JobState.PAUSING, JobState.RESUMING):
-                await self._raise_alarm(job)
-                await self._ask(job)
-            else:
-                backoff.reset()
-            await asyncio.sleep(backoff.next_seconds())
-
-    async def _raise_alarm(self, job: Job) -> None:
-        asked = await self._around.ledger.last_event(job.id, ("cancel_requested",))
-        if words := alarm.overdue(job, asked.time if asked else None, self._around.clock.now()):
-            log.warning("job does not end", job_id=job.id, connection_id=job.connection_id, why=words)
-            await self._around.ledger.change(job.id, lambda now: alarm.raised(now, words))
-
-    async def _ask(self, job: Job) -> None:
-        try:
-            platform = await self._around.platforms.platform(job.connection_id)
-            await carry_out(platform, job)
-        except GatewayError as error:
-            log.warning(
-                "wish not carried out", job_id=job.id, state=job.state, reason=error.reason, error=error.message
-            )
-            if not error.is_transient:
-                refusal = error.message
-                await self._around.ledger.change(job.id, lambda now: states.refuse_wish(now, refusal))
 
     async def _enforce_limits(self) -> None:
         is_warned = False
@@ -250,20 +222,10 @@ class Attendant:
             # Money is spent whether or not the ledger can be written; the next look at the limits notes it.
             log.warning("cancel cannot be noted", job_id=self._job_id, error=error.message)
             job = wanted(await self._around.ledger.get(self._job_id)).job
-        await self._ask(job)
+        await self._around.wishes.ask(job)
 
 
 async def _is_read(collecting: asyncio.Task[bool], seconds: float) -> bool:
     """Wait for the log's end, and tell whether it came with every line."""
     await asyncio.wait([collecting], timeout=seconds)
     return collecting.done() and not collecting.cancelled() and collecting.result()
-
-
-async def carry_out(platform: Platform, job: Job) -> None:
-    """Ask the platform for what the job's state says is wanted."""
-    if job.state is JobState.CANCELLING:
-        await platform.cancel(job.platform_job_id)
-    elif job.state is JobState.PAUSING:
-        await platform.pause(job.platform_job_id)
-    elif job.state is JobState.RESUMING:
-        await platform.resume(job.platform_job_id)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from gateway.jobs.model import Job, JobEvent
 from gateway.store.jobs import Change, JobStore, Record
 from gateway.together import Together
-from gateway.unbroken import unbroken
 
 MOST = 256
 """Changes in one transaction: some hundredths of a second, so that other writers get their turn between."""
@@ -22,7 +21,7 @@ MOST = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wish:
     job: Job
-    event: JobEvent | None
+    events: tuple[JobEvent, ...]
     is_new: bool
 
 
@@ -37,9 +36,9 @@ class Commits:
         self.number = 0
         """That of the last change; whoever goes on behind a number must miss none below it."""
 
-    async def keep(self, job: Job, event: JobEvent | None, *, is_new: bool = False) -> None:
+    async def keep(self, job: Job, *events: JobEvent, is_new: bool = False) -> None:
         """Store a change and tell of it; memory never differs from the database because a client hung up between."""
-        await unbroken(self._writes.do(_Wish(job=job, event=event, is_new=is_new)))
+        await self._writes.do(_Wish(job=job, events=events, is_new=is_new))
 
     async def _write(self, wishes: Sequence[_Wish]) -> Sequence[None]:
         records = [self._numbered(wish) for wish in wishes]
@@ -50,4 +49,4 @@ class Commits:
 
     def _numbered(self, wish: _Wish) -> Record:
         self.number += 1
-        return Record(change=Change(wish.job, self.number), event=wish.event, is_new=wish.is_new)
+        return Record(change=Change(wish.job, self.number), events=wish.events, is_new=wish.is_new)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway.jobs.model import Hold, Job, JobState, Observation, ResourceState
+from gateway.replacing import replace
 
 MOST_HOLDS = 200
 """Stretches that are kept apart; the last one goes on beyond that, so that a platform that flickers costs no memory."""

@@ -5,59 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 
 from gateway.broadcast import Broadcast
 from gateway.clock import Clock
 from gateway.errors import NotFound
 from gateway.jobs.commits import Commits
 from gateway.jobs.ended import EndedJobs
+from gateway.jobs.events import Events
 from gateway.jobs.model import Job, JobEvent, JobFilter, Metric
 from gateway.jobs.request_ids import RequestIds
 from gateway.jobs.states import Step
+from gateway.jobs.watchers import Watchers
+from gateway.replacing import replace
 from gateway.store.jobs import Change, JobStore, Record
-
-WATCH_BEAT_SECONDS = 15.0
-"""Longest silence on a watch."""
 
 HISTORY_JOBS = 500
 """Jobs that a watcher's history is read by: some megabytes at most, if their configurations are large."""
 
-
-class Watcher:
-    """Collects the changes that one client has not taken yet: per job the latest, so that memory is bounded."""
-
-    def __init__(self, job_filter: JobFilter, *, hears_metrics: bool = False) -> None:
-        self.filter = job_filter
-        self._hears_metrics = hears_metrics
-        self._pending: dict[str, Change] = {}
-        self._arrived = asyncio.Event()
-
-    def offer(self, change: Change) -> None:
-        """Add a change if the client wants it."""
-        if self.filter.matches(change.job):
-            self._pending.pop(change.job.id, None)
-            self._pending[change.job.id] = change
-            self._arrived.set()
-
-    def hear(self, job_id: str) -> None:
-        """Wake the client, without a change, if it waits for metrics of this job."""
-        if self._hears_metrics and job_id == self.filter.job_id:
-            self._arrived.set()
-
-    async def take(self) -> list[Change]:
-        """Wait for changes, at most a beat; none = silence, or metrics."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(WATCH_BEAT_SECONDS):
-                await self._arrived.wait()
-        return self.collect()
-
-    def collect(self) -> list[Change]:
-        """Return what has come by now."""
-        self._arrived.clear()
-        changes, self._pending = list(self._pending.values()), {}
-        return changes
+_SUBSTANCE = attrgetter(*(field.name for field in fields(Job) if field.name != "observed_at"))
+"""All of a job but when it was looked at."""
 
 
 class Ledger:
@@ -71,27 +39,22 @@ class Ledger:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._commits = Commits(store, self._publish)
         self._request_ids = RequestIds(store.by_request_ids)
-        self._event_seqs: dict[str, int] = {}
-        self._last_words: dict[str, tuple[str, str]] = {}
-        """Kind and message of each job's newest event: a platform may say the same wrong thing for days."""
-        self._events: dict[str, dict[str, JobEvent]] = {}
-        """The newest event of each kind, of open jobs that this gateway took on itself: it knows all that they had."""
-        self._watchers: set[Watcher] = set()
+        self._events = Events(store, clock)
+        self._watchers = Watchers()
         self.identity = ""
         """What tells this ledger's jobs from another gateway's; known once it is loaded."""
         self.turns = Broadcast()
         """Told whenever a job ended at its platform, or something else is wanted of one: others may have their turn."""
-        self._published = 0
 
     @property
     def published(self) -> int:
         """The last point of history that watchers were told of."""
-        return self._published
+        return self._watchers.published
 
     async def load(self) -> list[Job]:
         """Read the jobs that have not ended, or whose log has not; the first call of every start."""
         self.identity = await self._store.identity()
-        self._commits.number = self._published = await self._store.last_change()
+        self._commits.number = self._watchers.published = await self._store.last_change()
         left = await self._store.open_jobs()
         self._open = {job.id: job for job in left if not job.state.is_terminal}
         return left
@@ -99,6 +62,10 @@ class Ledger:
     def open_jobs(self, connection_id: str | None = None) -> list[Job]:
         """Return the jobs that have not ended."""
         return [job for job in self._open.values() if connection_id in (None, job.connection_id)]
+
+    def is_open(self, job_id: str) -> bool:
+        """Whether there is a job of this id that has not ended."""
+        return job_id in self._open
 
     async def get(self, job_id: str) -> Job:
         """Return one job.
@@ -126,16 +93,18 @@ class Ledger:
             found |= {job.id: job for job in read}
         return found
 
-    async def add(self, job: Job) -> None:
-        """Store a new job."""
-        await self._commits.keep(job, self._event(job, 1, "submitted", "the job was accepted"), is_new=True)
+    async def add(self, job: Job, begun: Step | None = None) -> Job:
+        """Store a new job, with a first step where that is made at once, and return it as it then is."""
+        steps = [Step(job, "submitted", "the job was accepted"), *([begun] if begun else [])]
+        await self._commits.keep(steps[-1].job, *self._events.first(steps), is_new=True)
+        return steps[-1].job
 
     async def adopt(self, job_id: str) -> bool:
         """Take up a job whose `add` failed, if the database took it after all."""
         async with self._locks[job_id]:
             job = await self._store.settled(job_id)
             if job is not None:
-                await self._commits.keep(job, None)
+                await self._commits.keep(job)
             return job is not None
 
     async def change(self, job_id: str, apply: Callable[[Job], Step]) -> Job:
@@ -154,12 +123,12 @@ class Ledger:
             if not self._is_news(old, step):
                 return self._refreshed(step.job)
             job = replace(step.job, revision=old.revision + 1, updated_at=self._clock.now())
-            event = self._event(job, await self._next_seq(job_id), step.kind, step.message) if step.kind else None
+            events = await self._events.next(job, step)
             try:
-                await self._commits.keep(job, event)
+                await self._commits.keep(job, *events)
             except BaseException:
                 # The database may have the event all the same.
-                self._events.pop(job_id, None)
+                self._events.doubt(job_id)
                 raise
             return job
 
@@ -200,9 +169,7 @@ class Ledger:
 
     async def last_event(self, job_id: str, kinds: Collection[str]) -> JobEvent | None:
         """Return a job's newest event of these kinds."""
-        if (known := self._events.get(job_id)) is not None:
-            return max((known[kind] for kind in kinds if kind in known), key=lambda event: event.seq, default=None)
-        return await self._store.last_event(job_id, kinds)
+        return await self._events.last(job_id, kinds)
 
     async def events(self, job_id: str, after_seq: int, limit: int) -> list[JobEvent]:
         """Return events of a job, oldest first."""
@@ -211,8 +178,7 @@ class Ledger:
     async def add_metrics(self, job_id: str, points: Sequence[Metric]) -> None:
         """Store metric points."""
         await self._store.add_metrics(job_id, points)
-        for watcher in self._watchers:
-            watcher.hear(job_id)
+        self._watchers.hear(job_id)
 
     async def metrics_behind(
         self, job_id: str, names: Sequence[str], place: int, limit: int
@@ -228,51 +194,24 @@ class Ledger:
         """Yield metric points, by name, step and attempt, without holding all of them in memory."""
         return self._store.metric_stream(job_id, names, from_step)
 
-    async def watch(
-        self, job_filter: JobFilter, since: int, *, hears_metrics: bool = False
-    ) -> AsyncIterator[list[Change]]:
+    def watch(self, job_filter: JobFilter, since: int, *, hears_metrics: bool = False) -> AsyncIterator[list[Change]]:
         """Yield what changed behind a point of history (0 = all open jobs first), then each change; empty = silence.
 
         With `hears_metrics`, new metrics of the one job that is watched are told by an empty list, too.
         """
-        watcher = Watcher(job_filter, hears_metrics=hears_metrics)
-        self._watchers.add(watcher)
-        is_first, told = True, 0
-        try:
-            async for changes in self._history(job_filter, since):
-                is_first, told = False, max(told, *(change.number for change in changes))
-                yield changes
-            if is_first:
-                # No change that came meanwhile may be passed over.
-                yield watcher.collect()
-            while True:
-                # What was told while history was read may be older than what was read.
-                yield [change for change in await watcher.take() if change.number > told]
-        finally:
-            self._watchers.discard(watcher)
+        return self._watchers.watch(job_filter, self._history(job_filter, since), hears_metrics=hears_metrics)
 
     async def _history(self, job_filter: JobFilter, since: int) -> AsyncIterator[list[Change]]:
         """Yield what is known already, a part at a time: after a long absence it may be all jobs there ever were."""
         # A point that is not reached yet is one of another history: the ledger was put back to an older state.
-        if 0 < since <= self._published:
+        if 0 < since <= self._watchers.published:
             while changes := await self._store.changed_since(since, job_filter, HISTORY_JOBS):
                 yield changes
                 since = changes[-1].number
         elif job_filter.job_id:
-            yield [Change(await self.get(job_filter.job_id), self._published)]
-        elif found := [Change(job, self._published) for job in self._open.values() if job_filter.matches(job)]:
+            yield [Change(await self.get(job_filter.job_id), self._watchers.published)]
+        elif found := [Change(job, self._watchers.published) for job in self._open.values() if job_filter.matches(job)]:
             yield found
-
-    def _remember(self, record: Record) -> None:
-        job_id, event = record.change.job.id, record.event
-        if record.is_new:
-            self._events[job_id] = {}
-        if event is None:
-            return
-        self._event_seqs.setdefault(job_id, event.seq)
-        self._last_words[job_id] = event.kind, event.message
-        if job_id in self._events:
-            self._events[job_id][event.kind] = event
 
     def _known(self, job_id: str, revision: int | None = None) -> Job | None:
         """Return a job out of memory, of any revision or of this one."""
@@ -281,8 +220,7 @@ class Ledger:
 
     def _is_news(self, old: Job, step: Step) -> bool:
         """Whether a change is worth a write, and telling: a look that found nothing new is not."""
-        is_known = not step.kind or self._last_words.get(old.id) == (step.kind, step.message)
-        return not is_known or replace(step.job, observed_at=old.observed_at) != old
+        return not self._events.is_last(old.id, step) or _SUBSTANCE(step.job) != _SUBSTANCE(old)
 
     def _refreshed(self, job: Job) -> Job:
         if job.id in self._open:
@@ -290,25 +228,15 @@ class Ledger:
         return job
 
     def _publish(self, record: Record) -> None:
-        change, job = record.change, record.change.job
+        job = record.change.job
         if job.state.is_terminal:
-            for of_jobs in (self._open, self._locks, self._event_seqs, self._last_words, self._events):
-                of_jobs.pop(job.id, None)
+            self._open.pop(job.id, None)
+            self._locks.pop(job.id, None)
+            self._events.forget(job.id)
             self._ended.forget(job.id)
         else:
             self._open[job.id] = job
-            self._remember(record)
-        self._published = change.number
+            self._events.keep(record)
         if job.state.is_terminal or job.is_let_go:
             self.turns.notify()
-        for watcher in self._watchers:
-            watcher.offer(change)
-
-    async def _next_seq(self, job_id: str) -> int:
-        if job_id not in self._event_seqs:
-            self._event_seqs[job_id] = await self._store.last_event_seq(job_id)
-        self._event_seqs[job_id] += 1
-        return self._event_seqs[job_id]
-
-    def _event(self, job: Job, seq: int, kind: str, message: str) -> JobEvent:
-        return JobEvent(job_id=job.id, seq=seq, time=self._clock.now(), kind=kind, state=job.state, message=message)
+        self._watchers.offer(record.change)

@@ -8,12 +8,13 @@ here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.errors import WrongState
 from gateway.jobs import holds
 from gateway.jobs.model import TERMINAL, Job, JobReason, JobState, Observation, ResourceState
+from gateway.replacing import replace
 
 _RANK = {
     JobState.SUBMITTING: 0,

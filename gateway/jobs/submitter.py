@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 
 import structlog
 
@@ -24,7 +23,8 @@ from gateway.jobs.model import Job, JobReason, JobState, ResourceState
 from gateway.jobs.order import Orders
 from gateway.jobs.states import Step
 from gateway.platform import Platform, Platforms
-from gateway.plugins.model import SubmitSafety
+from gateway.plugins.model import Description, SubmitSafety
+from gateway.replacing import replace
 
 RETRY_FIRST_SECONDS = 0.5
 """Pause before a submission is tried again the first time."""
@@ -83,14 +83,33 @@ class Submitter:
         self._clock = clock
         self._note_rejected = note_rejected
         self._woken = ledger.turns
+        self._uncalled: set[str] = set()
+        """Jobs that were stored with the note that their platform is called, and for which it was not called yet."""
         self.line = Line(ledger)
 
     def wake(self) -> None:
         """Look again at what is wanted: a job that waits to be tried again may have been cancelled."""
         self._woken.notify()
 
-    async def run(self, job_id: str) -> Job:
-        """Return when the platform has the job, or never will."""
+    def begun(self, job: Job, said: Description) -> Step | None:
+        """Return the step that a new job may be stored with: the note that its platform is called; None = not yet.
+
+        Where it is noted and a crash keeps the call from being made, only a platform that knows the token again can be
+        called without asking any questions; and only where no job waits for its turn is it certainly this one's.
+        """
+        is_harmless = said.submit_safety is SubmitSafety.KEYED and not said.concurrent_jobs
+        return _started(job) if is_harmless else None
+
+    async def run(self, job_id: str, *, is_begun: bool = False) -> Job:
+        """Return when the platform has the job, or never will; a job that `is_begun` was just stored so."""
+        if is_begun:
+            self._uncalled.add(job_id)
+        try:
+            return await self._run(job_id)
+        finally:
+            self._uncalled.discard(job_id)
+
+    async def _run(self, job_id: str) -> Job:
         backoff = Backoff(RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS)
         while True:
             ticket = self._woken.ticket()
@@ -134,7 +153,10 @@ class Submitter:
         if job.state is JobState.CANCELLING and not (attempted and safety is SubmitSafety.KEYED):
             return await self._cancelled(job, _UNKNOWN_THERE if attempted else _NEVER_SENT)
         order = await self._orders.make(job)
-        await self._ledger.change(job.id, _repeated if attempted else _started)
+        if job.id in self._uncalled:
+            self._uncalled.remove(job.id)
+        else:
+            await self._ledger.change(job.id, _repeated if attempted else _started)
         try:
             platform_job_id = await platform.submit(order)
         except GatewayError as error:
@@ -188,6 +210,8 @@ class Submitter:
 
     async def _was_attempted(self, job: Job) -> bool:
         """Whether a call may have reached the platform: one was started, and none was refused after it."""
+        if job.id in self._uncalled:
+            return False
         last = await self._ledger.last_event(job.id, ("submit_started", twins.REPEATED, "submit_refused"))
         return last is not None and last.kind != "submit_refused"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
@@ -13,6 +13,8 @@ from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.line import Line
 from gateway.jobs.model import Job, Observation
 from gateway.jobs.poller import Poller
+from gateway.jobs.states import Step
+from gateway.plugins.model import Description
 from gateway.priority import asked_by_user
 
 AGAIN_SECONDS = 5.0
@@ -39,6 +41,7 @@ class Tracker:
         """Take up the jobs that an earlier gateway left."""
         for job in jobs:
             self.attend(job)
+        self._spawn(self._for_ever("wishes", self._around.wishes.run))
 
     async def stop(self) -> None:
         """End all tasks."""
@@ -46,13 +49,17 @@ class Tracker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def attend(self, job: Job) -> None:
-        """Attend one more job."""
-        self._attendants[job.id] = Attendant(job.id, self._around, self.poke)
+    def begun(self, job: Job, said: Description) -> Step | None:
+        """Return the step that a new job may be stored with."""
+        return self._around.submitter.begun(job, said)
+
+    def attend(self, job: Job, *, is_begun: bool = False) -> None:
+        """Attend one more job; one that `is_begun` was just stored with its first step."""
+        self._attendants[job.id] = Attendant(job.id, self._around, self.poke, is_begun=is_begun)
         self._spawn(self._run_attendant(job.id))
         if job.connection_id not in self._pollers:
             self._pollers[job.connection_id] = self._poller(job.connection_id)
-            self._spawn(self._run_poller(job.connection_id))
+            self._spawn(self._for_ever("poller", self._pollers[job.connection_id].run, connection_id=job.connection_id))
 
     def attend_if_stored(self, job: Job) -> None:
         """Attend a job of which it is not known whether the ledger took it, as soon as that can be found out."""
@@ -117,13 +124,13 @@ class Tracker:
             await asyncio.sleep(AGAIN_SECONDS)
             self._attendants[job_id] = Attendant(job_id, self._around, self.poke)
 
-    async def _run_poller(self, connection_id: str) -> None:
+    async def _for_ever(self, who: str, work: Callable[[], Awaitable[None]], **about: str) -> None:
         while True:
             try:
                 with only_own_cancellation(_stray):
-                    await self._pollers[connection_id].run()
+                    await work()
             except Exception as error:
-                _tell("poller", error, connection_id=connection_id)
+                _tell(who, error, **about)
             await asyncio.sleep(AGAIN_SECONDS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -38,13 +38,13 @@ DOWN_SECONDS = 1.0
 MAX_DENIALS = 5
 """Answers in a row that there is no such job or connection, after which an ended job's log is not asked for again."""
 
-SECRETS_SECONDS = 2.0
-"""Age at which a connection's credentials are read again, as they may have been rotated meanwhile."""
-
 TAIL_GAP = "the log was not read for a while, and its source gives only what comes"
 
 EXPIRED = frozenset({Reason.CURSOR_EXPIRED, Reason.BAD_OFFSET})
 """A source's answers where it no longer has the place that the log was read to."""
+
+FindRedactor = Callable[[str], Awaitable[Redactor]]
+"""Gives what blots out all that a connection's jobs may print and nobody may see."""
 
 Measure = Callable[[str, Sequence[LogLine], int], Awaitable[None]]
 """Keeps what lines of a job measure; the first of them is stored under the number."""
@@ -61,7 +61,7 @@ class Collector:
         job_log: JobLog,
         *,
         platforms: Platforms,
-        load_secrets: Callable[[str], Awaitable[Collection[str]]],
+        find_redactor: FindRedactor,
         clock: Clock,
         on_end: Callable[[], None],
         measure: Measure | None = None,
@@ -71,9 +71,8 @@ class Collector:
         self._job = job
         self._log = job_log
         self._platforms = platforms
-        self._load_secrets = load_secrets
+        self._find_redactor = find_redactor
         self._redactor = Redactor()
-        self._secrets_read_at = 0.0
         self._clock = clock
         self._on_end = on_end
         self._measure = measure
@@ -159,7 +158,7 @@ class Collector:
         stored = self._log.segments.mark.place
         # A connector that came to have cursors while the job ran has to read up to here once more.
         if source is LogSource.REPLAY or (source is LogSource.CURSOR and not stored.cursor and stored.source_lines):
-            return Replay(stored, self._log.segments.checks())
+            return Replay(stored, self._log.segments.checks() if stored.source_lines else {})
         if source is not LogSource.TAIL_ONLY:
             return Onward(stored)
         opened = replace(stored, is_opened=True)
@@ -214,8 +213,8 @@ class Collector:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _take(self, fresh: SourceBatch, texts: Sequence[str], way: Continuation) -> None:
-        if self._clock.monotonic() - self._secrets_read_at > SECRETS_SECONDS:
-            await self._learn_secrets()
+        # Credentials may have been rotated since the last lines came.
+        await self._learn_secrets()
         segments = self._log.segments
         first_seq = segments.mark.last_seq + 1
         if self._measure is not None and self._is_measured:
@@ -237,8 +236,7 @@ class Collector:
         self._log.changed.notify()
 
     async def _learn_secrets(self) -> None:
-        self._redactor.learn(await self._load_secrets(self._job.connection_id))
-        self._secrets_read_at = self._clock.monotonic()
+        self._redactor = await self._find_redactor(self._job.connection_id)
 
     async def _pause(self, shortest: float) -> None:
         """Wait until the next stream is to be opened; the job's end, if it comes meanwhile, ends the wait."""

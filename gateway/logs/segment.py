@@ -35,7 +35,7 @@ def lines_path(folder: Path, base: int) -> Path:
 class Segment:
     """Append lines to one segment, and read runs of whole lines from anywhere in it."""
 
-    def __init__(self, folder: Path, base: int = 0) -> None:
+    def __init__(self, folder: Path, base: int = 0, *, is_new: bool = False) -> None:
         """Open the segment behind the line `base`; one that is not there is made by what is appended first.
 
         Raises:
@@ -50,7 +50,7 @@ class Segment:
         self._sizes, self._seqs, self._latest = [0], [base], [0]
         self._gaps: list[int] = []
         self._index_bytes = 0
-        if index_path(folder, base).exists():
+        if not is_new and index_path(folder, base).exists():
             self._open()
             self._load(os.fstat(self._lines).st_size)
             self._cut_back()

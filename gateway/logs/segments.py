@@ -81,10 +81,12 @@ class Segments:
         self._folder = folder
         self._max_bytes = max_bytes
         self._segment_bytes = min(max_bytes // SEGMENTS, MAX_SEGMENT_BYTES) if max_bytes else MAX_SEGMENT_BYTES
-        self._bases = _found(folder)
+        self.is_new = not os.path.isdir(folder)
+        """Whether nothing was ever stored, as of every job that begins."""
+        self._bases = [0] if self.is_new else _found(folder)
         self._sizes = {base: disk_bytes(folder, base) for base in self._bases[:-1]}
         self._open: dict[int, Segment] = {}
-        self._active = self._open[self._bases[-1]] = Segment(folder, self._bases[-1])
+        self._active = self._open[self._bases[-1]] = Segment(folder, self._bases[-1], is_new=self.is_new)
 
     @property
     def mark(self) -> Mark:
@@ -239,8 +241,6 @@ def written_at(folder: Path, base: int) -> float:
 
 def _found(folder: Path) -> list[int]:
     """List the segments of a log, and remove what a crash left of others."""
-    if not folder.is_dir():
-        return [0]
     bases, names = bases_in(folder), os.listdir(folder)
     while len(bases) > 1 and not _has_begun(folder, bases[-1]):
         # Only a loss of power leaves one without its beginning.

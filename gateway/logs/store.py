@@ -13,6 +13,9 @@ from gateway.jobs.model import JobState
 from gateway.logs.messages import Messages
 from gateway.logs.segments import Run, Segments, Spot
 
+ENDING = "ending.json"
+"""Name of the file that says how a log ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -31,10 +34,9 @@ class JobLog:
     def __init__(self, folder: Path, messages: Messages, max_bytes: int = 0) -> None:
         self.segments = Segments(folder, max_bytes)
         self.messages = messages
-        self._name = folder.name
+        self._folder = folder
         self.changed = Broadcast()
-        self._ending_path = folder / "ending.json"
-        self.ending = _read_ending(self._ending_path)
+        self.ending = None if self.segments.is_new else _read_ending(folder / ENDING)
         self.is_live = False
         """Whether somebody is at work who will call `finish`."""
         self.gap = ""
@@ -42,16 +44,16 @@ class JobLog:
 
     def read(self, spot: Spot, *, is_large: bool = False) -> Run | None:
         """Return what a follower is sent behind a spot: its lines are a whole message. None = nothing yet."""
-        return self.messages.read(self._name, self.segments, spot, is_large=is_large)
+        return self.messages.read(self._folder.name, self.segments, spot, is_large=is_large)
 
     def finish(self, ending: Ending) -> None:
         """Note that no more lines come, because the job has ended."""
         self.ending = replace(ending, gap=ending.gap or self.gap)
-        temporary = self._ending_path.with_suffix(".new")
         # A log without lines has no folder yet.
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(self.ending)))
-        temporary.rename(self._ending_path)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / "ending.new"
+        draft.write_text(json.dumps(asdict(self.ending)))
+        draft.rename(self._folder / ENDING)
         self.changed.notify()
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from google.protobuf.message import Message
 
-from gateway.redaction import Redact
 from peftstudio.connector.v1 import connector_service_pb2 as pb
 from peftstudio.job.v1.job_state_pb2 import JobObservation
 
+RedactAll = Callable[[Sequence[str]], Sequence[str]]
+"""Blots credentials out of texts, all at once."""
 
-def blot(response: Message, redact: Redact) -> None:
+
+def blot(response: Message, redact: RedactAll) -> None:
     """Let the words for people in an answer pass `redact`; what identifies something stays as it is."""
-    for observation in _observations(response):
-        observation.message = redact(observation.message)
-        observation.raw_state = redact(observation.raw_state)
+    observations = list(_observations(response))
+    said = [text for one in observations for text in (one.message, one.raw_state)]
+    shown = redact(said)
+    if shown is said:
+        return
+    for one, message, raw_state in zip(observations, shown[::2], shown[1::2], strict=True):
+        one.message, one.raw_state = message, raw_state
 
 
 def _observations(response: Message) -> Iterable[JobObservation]:

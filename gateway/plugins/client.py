@@ -130,7 +130,7 @@ class ConnectorClient:
                 raise self._end(error, method) from error
             if not is_proven(metadata, self._tokens):
                 raise Stranger(self.connector_id)
-        blot(response, self._lines.redact)
+        blot(response, self._lines.redact_all)
         return response
 
     async def stream(self, pick: Stream[Request, Answer], request: Request) -> AsyncGenerator[Answer, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from gateway.redaction import Redactor
@@ -92,6 +92,10 @@ class LastLines:
     def redact(self, text: str) -> str:
         """Blot out of a text all that is hidden by now."""
         return self._redactor.text(text)
+
+    def redact_all(self, texts: Sequence[str]) -> Sequence[str]:
+        """Do so with many texts; they are returned as they are where there is nothing to blot out."""
+        return self._redactor(texts)
 
     def add(self, stream: str, line: str) -> None:
         """Take a line."""

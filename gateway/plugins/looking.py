@@ -50,7 +50,7 @@ async def _batch(caller: Caller, batch: list[str]) -> Seen:
         )
     except GatewayError as error:
         return dict.fromkeys(batch, error)
-    found = answer.observations
+    found = dict(answer.observations)
     return {job: observation_from_proto(found[job]) if job in found else _unknown(job) for job in batch}
 
 

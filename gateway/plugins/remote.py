@@ -59,9 +59,15 @@ class RemotePlatform:
         """What can be asked of it about deployments."""
         return RemoteDeployments(self._caller)
 
+    @property
+    def described(self) -> Description | None:
+        """What the connector is and can do, where its process runs."""
+        client = self._caller.running()
+        return None if client is None else client.description
+
     async def describe(self) -> Description:
         """Say what the connector is and can do; starts its process where it does not run."""
-        return (await self._caller.client()).description
+        return self.described or (await self._caller.client()).description
 
     async def verify(self) -> str:
         """Check the credentials with the platform and return whose account it is."""

@@ -17,28 +17,20 @@ async def read(
     """Yield a stream's messages; opens the connection in the process where it is not open."""
     await caller.admit_stream(client, priority)
     try:
-        async with aclosing(_read(caller, client, pick, request)) as messages:
+        seen = await caller.greet(client)
+        try:
+            async with aclosing(client.stream(pick, request)) as messages:
+                async for message in messages:
+                    yield message
+            return
+        except RemoteError as error:
+            # It can come only instead of the first message, so that none is read twice.
+            if error.reason is not Reason.NOT_CONNECTED:
+                raise
+        await caller.open(client, seen)
+        async with aclosing(client.stream(pick, request)) as messages:
             async for message in messages:
                 yield message
     except GatewayError as error:
         await caller.stream_failed(error)
         raise
-
-
-async def _read(
-    caller: Caller, client: ConnectorClient, pick: Stream[Request, Answer], request: Request
-) -> AsyncGenerator[Answer, None]:
-    seen = await caller.greet(client)
-    try:
-        async with aclosing(client.stream(pick, request)) as messages:
-            async for message in messages:
-                yield message
-        return
-    except RemoteError as error:
-        # It can come only instead of the first message, so that none is read twice.
-        if error.reason is not Reason.NOT_CONNECTED:
-            raise
-    await caller.open(client, seen)
-    async with aclosing(client.stream(pick, request)) as messages:
-        async for message in messages:
-            yield message

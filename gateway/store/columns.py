@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy
@@ -37,9 +38,13 @@ class _Storable(TypeDecorator[str]):
     impl: type[String] = String
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Replace what cannot be kept."""
-        return value and value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        """Return what replaces what cannot be kept: one function, as each cell of each row passes it."""
+        return _without_nul
+
+
+def _without_nul(value: str | None) -> str | None:
+    return value and value.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class Text(_Storable):

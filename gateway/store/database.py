@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeVarTuple
 
 import structlog
-from sqlalchemy import Table, text
+from sqlalchemy import Executable, Row, Table, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull
 from gateway.store import migrate
 from gateway.store.dialect import Dialect, Upsert, first_line
-from gateway.store.engine import AsyncConnection
+from gateway.store.engine import AsyncConnection, Values
 
 BEAT_SECONDS = 5.0
 """How long a gateway with nothing to write may not know that its ledger is gone, or is another gateway's."""
 
+_Ts = TypeVarTuple("_Ts")
+
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One use of the connection that writes."""
+
+    is_committing: bool = False
+
+    def commits(self) -> None:
+        """Note that from now on nobody knows what becomes of the changes if nothing more is heard."""
+        self.is_committing = True
 
 
 class Database:
@@ -72,6 +88,16 @@ class Database:
             async with self._dialect.reading.connect() as connection:
                 yield connection
 
+    async def rows(self, statement: TypedReturnsRows[*_Ts], parameters: Values | None = None) -> Sequence[Row[*_Ts]]:
+        """Ask one question, which is quicker than by a connection.
+
+        Raises:
+            LedgerUnavailable: It cannot be reached at present.
+
+        """
+        with self._explaining():
+            return await self._dialect.reading.rows(statement, parameters)
+
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection whose changes are all committed at the end, or none of them.
@@ -82,20 +108,14 @@ class Database:
                 `is_in_doubt`.
 
         """
-        outages = self._outages
-        async with self._write_lock:
-            if self._outage and self._outages != outages:
-                # Whoever waited while another one found out need not find out again.
-                raise LedgerUnavailable(self._outage)
-            is_committing = False
-            try:
-                with self._noting(), self._explaining():
-                    async with self._dialect.writing.begin() as connection:
-                        yield connection
-                        is_committing = True
-            except LedgerUnavailable as error:
-                error.is_in_doubt = is_committing
-                raise
+        async with self._turn_to_write() as turn, self._dialect.writing.begin() as connection:
+            yield connection
+            turn.commits()
+
+    async def apply(self, statements: Sequence[tuple[Executable, Values]]) -> None:
+        """Make changes as `write` does that are all known beforehand, which is quicker."""
+        async with self._turn_to_write() as turn:
+            await self._dialect.writing.apply(statements, turn.commits)
 
     @asynccontextmanager
     async def erase(self) -> AsyncIterator[AsyncConnection]:
@@ -117,6 +137,21 @@ class Database:
             with suppress(GatewayError):
                 async with self.write() as connection:
                     await connection.execute(text("SELECT 1"))
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[_Turn]:
+        outages = self._outages
+        async with self._write_lock:
+            if self._outage and self._outages != outages:
+                # Whoever waited while another one found out need not find out again.
+                raise LedgerUnavailable(self._outage)
+            turn = _Turn()
+            try:
+                with self._noting(), self._explaining():
+                    yield turn
+            except LedgerUnavailable as error:
+                error.is_in_doubt = turn.is_committing
+                raise
 
     async def _prepare(self) -> None:
         async with self._dialect.writing.connect(), self._dialect.migrating.connect() as connection:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import lru_cache
 
 from sqlalchemy import Row
 
@@ -25,6 +27,8 @@ from gateway.store.columns import micros, micros_or_none, moment, moment_or_none
 
 Cell = str | int | float | None
 
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
+
 MAX_NAME_CHARS = 100
 """Of a metric's name; platforms may send any."""
 
@@ -41,7 +45,7 @@ def values(job: Job, change: int) -> dict[str, Cell]:
         "request_hash": job.request_hash,
         "resource_id": job.resource_id,
         "limits": _limits_text(job.limits),
-        "labels": json.dumps(dict(job.labels), sort_keys=True),
+        "labels": _sorted_json(dict(job.labels)),
         "created_at": micros(job.created_at),
         **changing_values(job, change),
     }
@@ -70,7 +74,7 @@ def changing_values(job: Job, change: int) -> dict[str, Cell]:
         "last_log_seq": job.last_log_seq,
         "is_log_open": int(job.is_log_open),
         "metrics_cursor": job.metrics_cursor,
-        "holds": json.dumps([[micros(hold.start), micros_or_none(hold.end)] for hold in job.holds]),
+        "holds": _holds_text(job.holds) if job.holds else "[]",
         "tokens": job.tokens,
     }
 
@@ -169,12 +173,30 @@ def metric(row: Row[tuple[object, ...]]) -> Metric:
 
 
 def _config_text(config: JobConfig) -> str:
-    return json.dumps(asdict(config))
+    return json.dumps(
+        {
+            "base_model": config.base_model,
+            "dataset_uri": config.dataset_uri,
+            "algorithm": config.algorithm,
+            "document": config.document,
+        }
+    )
 
 
+def _holds_text(holds: Sequence[Hold]) -> str:
+    return json.dumps([[micros(hold.start), micros_or_none(hold.end)] for hold in holds])
+
+
+@lru_cache(32)
 def _limits_text(limits: JobLimits) -> str:
     seconds = None if limits.max_duration is None else limits.max_duration.total_seconds()
-    return json.dumps({**asdict(limits), "max_duration": seconds})
+    return json.dumps(
+        {
+            "max_cost_micros": limits.max_cost_micros,
+            "max_duration": seconds,
+            "max_price_micros_per_hour": limits.max_price_micros_per_hour,
+        }
+    )
 
 
 def _limits(text: str) -> JobLimits:

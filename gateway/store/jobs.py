@@ -20,6 +20,7 @@ IDENTITY_BYTES = 4
 _INSERT_JOBS = insert(jobs)
 _INSERT_LABELS = insert(job_labels)
 _INSERT_EVENTS = insert(job_events)
+_BY_REQUEST_IDS = select(jobs).where(jobs.c.request_id.in_(bindparam(_IDS := "request_ids", expanding=True)))
 _UPDATE_JOBS = update(jobs).where(jobs.c.id == bindparam(_WHICH := "which_job"))
 MOST_PARAMETERS = 500
 """In one query; databases have limits, the lowest is 999."""
@@ -40,10 +41,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A change to keep, with the event that says why."""
+    """A change to keep, with the events that say why."""
 
     change: Change
-    event: JobEvent | None
+    events: tuple[JobEvent, ...]
     is_new: bool
     """Whether the ledger does not have the job yet."""
 
@@ -76,12 +77,9 @@ class JobStore:
             (_INSERT_JOBS, [job_rows.values(change.job, change.number) for change in new]),
             (_INSERT_LABELS, [row for change in new for row in job_rows.label_values(change.job)]),
             (_UPDATE_JOBS, [_changed_values(change) for change in changed]),
-            (_INSERT_EVENTS, [job_rows.event_values(record.event) for record in records if record.event]),
+            (_INSERT_EVENTS, [job_rows.event_values(event) for record in records for event in record.events]),
         ]
-        async with self._database.write() as connection:
-            for statement, values in rows:
-                if values:
-                    await connection.execute(statement, values)
+        await self._database.apply([(statement, values) for statement, values in rows if values])
 
     async def close_log(self, job_id: str, last_seq: int) -> None:
         """Keep that a job's log is at its end."""
@@ -111,9 +109,8 @@ class JobStore:
 
     async def by_request_ids(self, request_ids: Sequence[str]) -> list[Job]:
         """Return the jobs that were submitted under some request ids."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(jobs).where(jobs.c.request_id.in_(request_ids)))
-            return [job_rows.job(row) for row in rows]
+        rows = await self._database.rows(_BY_REQUEST_IDS, {_IDS: request_ids})
+        return [job_rows.job(row) for row in rows]
 
     async def by_token(self, submission_token: str) -> Job | None:
         """Return the job that was submitted under a token."""
@@ -122,7 +119,7 @@ class JobStore:
     async def used_connections(self) -> list[str]:
         """Return the connections that ever had a job."""
         async with self._database.read() as connection:
-            return [str(found) for found in await connection.scalars(select(jobs.c.connection_id).distinct())]
+            return [str(row.connection_id) for row in await connection.execute(select(jobs.c.connection_id).distinct())]
 
     async def open_jobs(self) -> list[Job]:
         """Return all jobs that have not ended, or whose log has not."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from gateway.errors import GatewayError, LedgerTaken, LedgerUnavailable, StorageFull, WrongState
 from gateway.store.dialect import Upsert, first_line
 from gateway.store.engine import AsyncConnection, AsyncEngine
+from gateway.store.greenlets import Greenlets
 from gateway.store.ledger_url import LedgerUrl
 from gateway.store.schema import ledger_owner
 
@@ -93,23 +94,24 @@ class PostgreSQL:
         """The name of this run of the gateway in the ledger; empty until it is there."""
         self._holder = 0
         """Process of the server that has the lock, or had it last."""
-        self.reading = AsyncEngine(
-            create_engine(
-                _DRIVER,
-                connect_args={_CREATOR: self._connect},
-                isolation_level="REPEATABLE READ",
-                pool_size=READERS,
-                max_overflow=MORE_READERS,
-                pool_timeout=POOL_SECONDS,
-            )
+        self.reading = self._engine(
+            READERS + MORE_READERS,
+            self._connect,
+            isolation_level="REPEATABLE READ",
+            pool_size=READERS,
+            max_overflow=MORE_READERS,
         )
-        self.writing = AsyncEngine(
-            create_engine(_DRIVER, connect_args={_CREATOR: self._connect_as_holder}, pool_size=1, max_overflow=0)
-        )
-        self.migrating = AsyncEngine(create_engine(_DRIVER, connect_args={_CREATOR: self._connect}, poolclass=NullPool))
+        self.writing = self._engine(1, self._connect_as_holder, pool_size=1, max_overflow=0)
+        self.migrating = self._engine(1, self._connect, poolclass=NullPool)
         for engine in (self.reading, self.writing):
             event.listen(engine.sync_engine, "checkout", _check_out)
             event.listen(engine.sync_engine, "checkin", _check_in)
+
+    def _engine(
+        self, most: int, connect: Callable[[], Awaitable[asyncpg.Connection]], **options: object
+    ) -> AsyncEngine:
+        engine = create_engine(_DRIVER, connect_args={_CREATOR: connect}, **options)
+        return AsyncEngine(engine, Greenlets(), most=most, patience_seconds=POOL_SECONDS)
 
     async def begin_migration(self, connection: AsyncConnection) -> None:
         """Do nothing: here, changes of tables are part of a transaction like others."""

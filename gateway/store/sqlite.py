@@ -11,11 +11,19 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gateway.errors import GatewayError, LedgerUnavailable, StorageFull
+from gateway.store.calls import Threads
 from gateway.store.dialect import Upsert, first_line
 from gateway.store.engine import AsyncConnection, AsyncEngine
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another process that holds SQLite's lock, e.g. a backup."""
+
+POOL_SECONDS = 30.0
+"""How long a read waits for its turn: a client that takes a list slowly holds a connection meanwhile."""
+
+READERS = 16
+READER_THREADS = 4
+"""Reads that are at work at a time; a connection that a client holds has none."""
 
 _SETTINGS = (
     "PRAGMA journal_mode=WAL",
@@ -34,12 +42,16 @@ class SQLite:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.where = f"the ledger {path}"
-        url, settings = f"sqlite+aiosqlite:///{path}", {"timeout": BUSY_SECONDS}
-        self.reading = self.migrating = AsyncEngine(create_engine(url, connect_args=settings))
+        self.reading = self.migrating = self._engine(READERS, READER_THREADS)
         # Of its own, so that no number of readers makes a write wait for a connection.
-        self.writing = AsyncEngine(create_engine(url, connect_args=settings, pool_size=1, max_overflow=0))
+        self.writing = self._engine(1, 1)
         for engine in (self.reading, self.writing):
             event.listen(engine.sync_engine, "connect", _configure)
+
+    def _engine(self, most: int, threads: int) -> AsyncEngine:
+        settings, sizes = {"timeout": BUSY_SECONDS}, {"pool_size": threads, "max_overflow": most - threads}
+        engine = create_engine(f"sqlite:///{self.path}", connect_args=settings, **sizes)
+        return AsyncEngine(engine, Threads(threads), most=most, patience_seconds=POOL_SECONDS)
 
     async def begin_migration(self, connection: AsyncConnection) -> None:
         """Take the lock now: by itself, SQLite's driver commits every change of a table at once."""

@@ -63,6 +63,7 @@ class FakePlatform:
     uploads: dict[str, bytes] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     calls: list[str] = field(default_factory=list)
+    described: Description | None = None
     piece_bytes: int = CHUNK_BYTES
 
     def put(self, path: str, data: bytes, **told: str) -> Artifact:
@@ -246,3 +247,16 @@ def hourly(resource_id: str, amount_micros: int) -> Price:
 
 def _flipped(data: bytes) -> bytes:
     return bytes([data[0] ^ 1]) + data[1:]
+
+
+@dataclass
+class Deaf(FakePlatform):
+    """A platform that does not end jobs."""
+
+    refusal: GatewayError | None = None
+
+    async def cancel(self, platform_job_id: str) -> None:
+        """Refuse, or say yes and do nothing."""
+        self.calls.append("cancel")
+        if self.refusal:
+            raise self.refusal

@@ -17,8 +17,8 @@ from peftstudio.gateway.v1 import jobs_service_pb2 as pb
 from peftstudio.job.v1.job_state_pb2 import JOB_STATE_SUCCEEDED, JOB_STATE_UNSPECIFIED
 from tests.support.clocks import NOON
 from tests.support.fake_platform import FakePlatform
+from tests.support.job_parts import jobs
 from tests.unit.jobs.conftest import clock, ledger  # noqa: F401 - fixtures
-from tests.unit.jobs.test_jobs_service import jobs
 from tests.unit.jobs.test_states import JOB
 
 pytestmark = pytest.mark.unit
@@ -36,9 +36,9 @@ async def test_more_points_than_a_message_holds_come_in_several_and_the_last_has
     monkeypatch.setattr(job_metrics, "MESSAGE_POINTS", 100)
     await ledger.add(replace(JOB, state=JobState.SUCCEEDED))
     await ledger.add_metrics(JOB.id, points(250))
-    async with jobs(ledger, FakePlatform(), tmp_path) as (made, _):
+    async with jobs(ledger, FakePlatform(), tmp_path) as made:
         request = pb.StreamMetricsRequest(job_id=JOB.id)
-        messages = [message async for message in JobMetrics(made).stream(request)]
+        messages = [message async for message in JobMetrics(made.jobs).stream(request)]
     assert [len(message.metrics) for message in messages] == [100, 100, 50]
     assert [message.final_state for message in messages] == [JOB_STATE_UNSPECIFIED] * 2 + [JOB_STATE_SUCCEEDED]
     # A client that was cut in between takes the points that it has out of every message of the next stream.
@@ -65,8 +65,8 @@ async def test_many_names_share_one_answer(
     await ledger.add(JOB)
     for number in range(10):
         await ledger.add_metrics(JOB.id, points(50, f"name-{number}"))
-    async with jobs(ledger, FakePlatform(), tmp_path) as (made, _):
-        answer = await JobMetrics(made).get(pb.GetMetricsRequest(job_id=JOB.id, max_points=1_000_000))
+    async with jobs(ledger, FakePlatform(), tmp_path) as made:
+        answer = await JobMetrics(made.jobs).get(pb.GetMetricsRequest(job_id=JOB.id, max_points=1_000_000))
     kept = Counter(point.name for point in answer.metrics)
     assert len(kept) == 10
     assert max(kept.values()) <= 10

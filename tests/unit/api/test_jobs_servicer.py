@@ -18,7 +18,7 @@ from gateway.api.job_orphans import JobOrphans
 from gateway.api.jobs import JobsServicer
 from gateway.connections.service import Connections
 from gateway.errors import InvalidRequest
-from gateway.jobs import ledger as ledgers
+from gateway.jobs import watchers
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import JobState
 from gateway.jobs.orphans import Orphans
@@ -27,8 +27,8 @@ from gateway.logs.store import LogStore
 from peftstudio.gateway.v1 import jobs_service_pb2 as pb
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform
+from tests.support.job_parts import jobs
 from tests.unit.jobs.conftest import clock, ledger  # noqa: F401 - fixtures
-from tests.unit.jobs.test_jobs_service import jobs
 from tests.unit.jobs.test_states import JOB
 
 pytestmark = pytest.mark.unit
@@ -39,11 +39,12 @@ MessageT = TypeVar("MessageT", bound=Message)
 @asynccontextmanager
 async def servicer(ledger: Ledger, folder: Path) -> AsyncIterator[JobsServicer]:  # noqa: F811 - a fixture's name
     """Serve a ledger; what is asked here needs neither connections nor orphans."""
-    async with jobs(ledger, FakePlatform(), folder) as (made, _):
+    async with jobs(ledger, FakePlatform(), folder) as made:
         nobody: Connections = None  # type: ignore[assignment]
         orphans: Orphans = None  # type: ignore[assignment]
-        logs = JobLogs(made, LogStore(folder))
-        yield JobsServicer(made, logs, JobMetrics(made), JobOrphans(orphans, nobody), nobody, FakeClock())
+        logs = JobLogs(made.jobs, LogStore(folder))
+        metrics = JobMetrics(made.jobs)
+        yield JobsServicer(made.jobs, made.submissions, logs, metrics, JobOrphans(orphans, nobody), nobody, FakeClock())
 
 
 async def add(ledger: Ledger, *numbers: int) -> None:  # noqa: F811 - a fixture's name
@@ -102,7 +103,7 @@ async def test_a_watch_gives_signs_of_life_with_the_point_to_go_on_behind(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ledgers, "WATCH_BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(watchers, "WATCH_BEAT_SECONDS", 0.001)
     await add(ledger, 1)
     async with servicer(ledger, tmp_path) as served, asyncio.timeout(10):
         watch = served.WatchJobs(pb.WatchJobsRequest(), None)

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.errors import GatewayError, Reason, StorageFull
-from gateway.jobs import alarm, attendant, states, submitter, twins
+from gateway.jobs import attendant, submitter, twins
 from gateway.jobs.attendant import Attendant, Surroundings
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import (
@@ -27,32 +27,19 @@ from gateway.jobs.model import (
 )
 from gateway.jobs.order import Orders
 from gateway.jobs.submitter import Submitter
+from gateway.jobs.wishes import Wishes
 from gateway.logs.store import LogStore
 from gateway.platform import SourceBatch, SubmitOrder
 from gateway.plugins.model import Description, LogSource, SubmitSafety
 from gateway.store.database import Database
 from gateway.store.jobs import JobStore, Record
 from tests.support.clocks import FakeClock
-from tests.support.fake_platform import FakePlatform, hourly
+from tests.support.fake_platform import Deaf, FakePlatform, hourly
+from tests.support.job_parts import NoShelf, no_secrets, nothing
 from tests.support.log_source import LoggingPlatform, OnePlatform
-from tests.unit.jobs.test_jobs_service import nothing
 from tests.unit.jobs.test_states import JOB
-from tests.unit.jobs.test_submitter import NoShelf
 
 pytestmark = pytest.mark.unit
-
-
-@dataclass
-class Deaf(FakePlatform):
-    """A platform that does not end jobs."""
-
-    refusal: GatewayError | None = None
-
-    async def cancel(self, platform_job_id: str) -> None:
-        """Refuse, or say yes and do nothing."""
-        self.calls.append("cancel")
-        if self.refusal:
-            raise self.refusal
 
 
 @dataclass
@@ -81,10 +68,11 @@ def attendant_of(
     around = Surroundings(
         ledger=ledger,
         submitter=Submitter(ledger, platforms, Orders(NoShelf()), clock),
+        wishes=Wishes(ledger, platforms, clock),
         platforms=platforms,
         logs=LogStore(folder),
         clock=clock,
-        secrets=nothing,
+        find_redactor=no_secrets,
         drop_secrets=nothing,
         list_artifacts=review,
         note_rejected=nothing,
@@ -101,33 +89,6 @@ async def until(so: Callable[[], Awaitable[bool]]) -> None:
 async def stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-@pytest.mark.parametrize("refusal", [None, GatewayError("409", reason=Reason.WRONG_STATE)])
-async def test_a_cancel_is_asked_for_again_for_ever_and_its_alarm_names_the_money(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: GatewayError | None
-) -> None:
-    monkeypatch.setattr(attendant, "WISH_FIRST_SECONDS", 0.001)
-    monkeypatch.setattr(attendant, "WISH_CAP_SECONDS", 0.002)
-    clock, platform = FakeClock(), Deaf(refusal=refusal)
-    await ledger.add(replace(JOB, state=JobState.RUNNING, platform_job_id="remote-1", price=hourly("a", 24_000_000)))
-    await ledger.change(JOB.id, lambda now: states.request_cancel(now, JobReason.CANCELLED_BY_USER, "no more"))
-    task = attending(ledger, platform, clock, tmp_path)
-
-    async def asked_often() -> bool:
-        return platform.count("cancel") > 5
-
-    await until(asked_often)
-    assert (await ledger.get(JOB.id)).message == "no more"
-    clock.advance(alarm.ALARM_AFTER.total_seconds())
-    platform.calls.clear()
-    await until(asked_often)
-    job = await ledger.get(JOB.id)
-    assert job.state is JobState.CANCELLING
-    assert "24.00 USD per hour" in job.message
-    kinds = [event.kind for event in await ledger.events(JOB.id, 0, 100)]
-    assert kinds.count("cancel_overdue") == 1
-    await stop(task)
 
 
 @dataclass

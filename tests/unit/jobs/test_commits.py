@@ -97,7 +97,7 @@ async def test_a_job_that_cannot_be_stored_does_not_fail_those_that_came_with_it
         adding = [asyncio.create_task(ledger.add(job(number, request_id=wish))) for number, wish in wishes]
         changing = asyncio.create_task(ledger.change("job-009", running))
     results = await asyncio.gather(*adding, changing, return_exceptions=True)
-    assert [type(result) for result in results] == [type(None), IntegrityError, type(None), Job]
+    assert [type(result) for result in results] == [Job, IntegrityError, Job, Job]
     assert {found.id for found in await store.open_jobs()} == {"job-000", "job-001", "job-003", "job-009"}
     assert {found.id for found in ledger.open_jobs()} == {"job-000", "job-001", "job-003", "job-009"}
 

@@ -19,8 +19,7 @@ from gateway.errors import NotFound
 from gateway.jobs import submitter
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobReason, JobState, Observation
-from gateway.jobs.service import Jobs, Wish
-from gateway.jobs.tracker import Tracker
+from gateway.jobs.submissions import Wish
 from gateway.logs.wire import LogLine
 from gateway.platform import SourceBatch, SubmitOrder
 from gateway.plugins.model import Description, SubmitSafety
@@ -29,7 +28,7 @@ from gateway.store.jobs import JobStore, Record
 from gateway.store.sqlite import SQLite
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform
-from tests.unit.jobs.test_jobs_service import jobs
+from tests.support.job_parts import Made, jobs
 from tests.unit.jobs.test_states import JOB
 
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(120)]
@@ -130,16 +129,16 @@ async def fresh(folder: Path, name: str) -> Path:
     return made
 
 
-async def wished(made: Jobs, *, is_cancelled: bool) -> str:
+async def wished(made: Made, *, is_cancelled: bool) -> str:
     """Do what a client does, and does again after a crash."""
-    job, _ = await made.submit(WISH, dry_run=False)
+    job, _ = await made.submissions.submit(WISH, dry_run=False)
     if is_cancelled:
-        await made.cancel(job.id)
+        await made.jobs.cancel(job.id)
     return job.id
 
 
-async def until_ended(made: Jobs, job_id: str) -> Job:
-    while not (job := await made.get(job_id)).state.is_terminal or job.is_log_open:  # noqa: ASYNC110 - by other tasks
+async def until_ended(made: Made, job_id: str) -> Job:
+    while not (job := await made.jobs.get(job_id)).state.is_terminal or job.is_log_open:  # noqa: ASYNC110 - by other tasks
         await asyncio.sleep(0.001)
     return job
 
@@ -148,8 +147,8 @@ async def a_life(store: Dying, platform: Machines, folder: Path, *, is_cancelled
     """Let a gateway live until the job has ended, or until it dies."""
     ledger = Ledger(store, FakeClock())
     left = await ledger.load()
-    async with jobs(ledger, platform, folder) as (made, tracker):
-        living = asyncio.create_task(_lived(made, tracker, left, is_cancelled=is_cancelled))
+    async with jobs(ledger, platform, folder) as made:
+        living = asyncio.create_task(_lived(made, left, is_cancelled=is_cancelled))
         dying = asyncio.create_task(store.died.wait())
         try:
             async with asyncio.timeout(20):
@@ -161,8 +160,8 @@ async def a_life(store: Dying, platform: Machines, folder: Path, *, is_cancelled
             await asyncio.gather(living, dying, return_exceptions=True)
 
 
-async def _lived(made: Jobs, tracker: Tracker, left: list[Job], *, is_cancelled: bool) -> Job:
-    tracker.start(left)
+async def _lived(made: Made, left: list[Job], *, is_cancelled: bool) -> Job:
+    made.tracker.start(left)
     return await until_ended(made, await wished(made, is_cancelled=is_cancelled))
 
 

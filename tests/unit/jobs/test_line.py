@@ -25,9 +25,9 @@ from gateway.store.database import Database
 from gateway.store.jobs import JobStore
 from tests.support.clocks import NOON, FakeClock
 from tests.support.fake_platform import FakePlatform
+from tests.support.job_parts import NoShelf
 from tests.support.log_source import OnePlatform
 from tests.unit.jobs.test_states import JOB
-from tests.unit.jobs.test_submitter import NoShelf
 
 pytestmark = pytest.mark.unit
 

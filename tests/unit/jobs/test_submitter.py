@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import AMBIGUOUS, ConnectorDown, GatewayError, LedgerUnavailable, Reason, StorageFull
-from gateway.jobs import states, submitter
+from gateway.jobs import states, submitter, twins
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobReason, JobState, ResourceState
 from gateway.jobs.order import Orders
@@ -20,6 +20,7 @@ from gateway.platform import SubmitOrder
 from gateway.plugins.model import Description, SubmitSafety
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import FakePlatform
+from tests.support.job_parts import NoShelf
 from tests.support.log_source import OnePlatform
 from tests.unit.jobs.test_states import JOB
 
@@ -56,20 +57,20 @@ class Renting(FakePlatform):
         return "remote-1"
 
 
-class NoShelf:
-    """Has no datasets."""
-
-    async def resolve(self, uri: str) -> Path:
-        """Find nothing."""
-        raise NotImplementedError(uri)
-
-
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once: what is tested is what is done, not when."""
     monkeypatch.setattr(submitter, "RETRY_FIRST_SECONDS", 0.0)
     monkeypatch.setattr(submitter, "RETRY_CAP_SECONDS", 0.0)
     monkeypatch.setattr(submitter, "LOOK_AFTER_SECONDS", (0.0, 0.0))
+
+
+def submitting(ledger: Ledger, platform: FakePlatform) -> Submitter:
+    return Submitter(ledger, OnePlatform(platform), Orders(NoShelf()), FakeClock())
+
+
+async def kinds(ledger: Ledger) -> list[str]:
+    return [event.kind for event in await ledger.events(JOB.id, 0, 100)]
 
 
 async def run(ledger: Ledger, platform: FakePlatform, rejected: list[tuple[str, str]] | None = None) -> Job:
@@ -329,3 +330,63 @@ async def test_what_is_wanted_of_one_job_hurries_no_other_that_waits(
     assert platform.count("submit") == 2
     tasks[0].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def begun(ledger: Ledger, platform: Renting) -> Submitter:
+    """Store a job together with its first step, as it is where a platform knows a token again."""
+    made = submitting(ledger, platform)
+    await ledger.add(JOB, made.begun(JOB, await platform.describe()))
+    return made
+
+
+async def test_a_job_for_a_platform_that_knows_a_token_again_is_stored_as_called_and_called_once(
+    ledger: Ledger,
+) -> None:
+    platform = Renting(safety=SubmitSafety.KEYED)
+    made = await begun(ledger, platform)
+    assert (await ledger.get(JOB.id)).resource_state is ResourceState.UNKNOWN
+    job = await made.run(JOB.id, is_begun=True)
+    assert (job.platform_job_id, job.revision, platform.made) == ("remote-1", 2, 1)
+    assert await kinds(ledger) == ["submitted", "submit_started", "accepted"]
+
+
+async def test_a_call_that_a_crash_kept_from_being_made_is_made_by_the_next_gateway(ledger: Ledger) -> None:
+    platform = Renting(safety=SubmitSafety.KEYED)
+    await begun(ledger, platform)
+    job = await run(ledger, platform)
+    assert (job.platform_job_id, platform.made) == ("remote-1", 1)
+    assert await kinds(ledger) == ["submitted", "submit_started", twins.REPEATED, "accepted"]
+
+
+async def test_a_job_that_is_cancelled_between_its_first_step_and_the_call_is_never_submitted(ledger: Ledger) -> None:
+    platform = Renting(safety=SubmitSafety.KEYED)
+    made = await begun(ledger, platform)
+    await ledger.change(JOB.id, lambda now: states.request_cancel(now, JobReason.CANCELLED_BY_USER, "no"))
+    job = await made.run(JOB.id, is_begun=True)
+    assert (job.state, job.message, platform.count("submit")) == (
+        JobState.CANCELLED,
+        "cancelled before it was submitted",
+        0,
+    )
+
+
+async def test_a_first_call_that_is_refused_or_never_sent_leaves_no_doubt(ledger: Ledger) -> None:
+    failures = [("unsent", Reason.CONNECTOR_DOWN), ("before", Reason.INVALID_CONFIG)]
+    platform = Renting(safety=SubmitSafety.KEYED, failures=failures)
+    job = await (await begun(ledger, platform)).run(JOB.id, is_begun=True)
+    assert (job.state, job.reason) == (JobState.FAILED, JobReason.CONFIG_REJECTED)
+    assert (job.resource_state, platform.made) == (ResourceState.NONE, 0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Description(name="a", submit_safety=SubmitSafety.NONE),
+        Description(name="a", submit_safety=SubmitSafety.FINDABLE),
+        Description(name="a", submit_safety=SubmitSafety.KEYED, concurrent_jobs=2),
+    ],
+)
+def test_where_a_call_that_was_not_made_would_be_in_doubt_or_is_not_due_it_is_noted_by_itself(
+    ledger: Ledger, said: Description
+) -> None:
+    assert submitting(ledger, Renting()).begun(JOB, said) is None

@@ -43,14 +43,17 @@ def collector(platform: LoggingPlatform, log: JobLog, secrets: list[str] | None 
     job = replace(JOB, platform_job_id="remote-1", state=JobState.RUNNING)
     kept = secrets if secrets is not None else []
 
-    async def load_secrets(connection_id: str) -> list[str]:
-        return list(kept)
+    redactor = Redactor()
+
+    async def find_redactor(connection_id: str) -> Redactor:
+        redactor.learn(kept)
+        return redactor
 
     return Collector(
         job,
         log,
         platforms=OnePlatform(platform),
-        load_secrets=load_secrets,
+        find_redactor=find_redactor,
         clock=FakeClock(),
         on_end=lambda: None,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import AdaptedConnection, event
+from sqlalchemy import event
 
 from gateway.jobs import ledger as ledger_module
 from gateway.jobs.ledger import Ledger
@@ -49,8 +50,8 @@ class Counted:
         self.steps = 0
         event.listen(self.dialect.reading.sync_engine, "connect", self._listen)
 
-    def _listen(self, connection: AdaptedConnection, _record: object) -> None:
-        connection.run_async(lambda driver: driver.set_progress_handler(self._note, 1))
+    def _listen(self, connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_progress_handler(self._note, 1)
 
     def _note(self) -> int:
         self.steps += 1
