@@ -164,8 +164,7 @@ async def _compose(settings: Settings, stack: AsyncExitStack, database: Database
     catalog = Catalog(accounts, connections, clock)
     stack.push_async_callback(catalog.close)
     files = await _files(settings, database, accounts, connections, ledger, clock)
-    stack.push_async_callback(files.artifacts.close)
-    stack.push_async_callback(files.uploads.close)
+    stack.push_async_callback(files.close)
 
     logs, orders = _logs(settings, stack, clock), Orders(files.datasets)
     tracker = Tracker(_surroundings(ledger, accounts, connections, orders, logs, files.artifacts, clock))
@@ -298,6 +297,10 @@ class _Files:
     artifacts: Artifacts
     uploads: Uploads
     datasets: Datasets
+
+    async def close(self) -> None:
+        await self.uploads.close()
+        await self.artifacts.close()
 
 
 async def _files(

@@ -89,8 +89,7 @@ async def jobs(
         find_price=find_price,
         orders=orders,
     )
-    made = Jobs(ledger=ledger, tracker=tracker, platforms=platforms, clock=clock)
     try:
-        yield Made(made, submissions, tracker)
+        yield Made(Jobs(ledger=ledger, tracker=tracker, platforms=platforms, clock=clock), submissions, tracker)
     finally:
         await tracker.stop()
