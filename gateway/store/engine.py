@@ -83,11 +83,19 @@ class AsyncConnection:
 class AsyncEngine:
     """Gives connections out of a pool."""
 
-    def __init__(self, sync_engine: Engine, calls: Calls, *, most: int, patience_seconds: float) -> None:
-        """Take the pool, how its connections are used, how many of them there are, and how long to wait for one."""
+    def __init__(self, sync_engine: Engine, calls: Calls, *, most: int = 0, patience_seconds: float = 0.0) -> None:
+        """Take a pool, and how its connections are used.
+
+        Args:
+            sync_engine: The pool.
+            calls: How what blocks is awaited.
+            most: Connections that there may be, where waiting for one would block a thread; 0 = the pool itself waits.
+            patience_seconds: How long to wait for one of them.
+
+        """
         self.sync_engine = sync_engine
         self._calls = calls
-        self._places = asyncio.Semaphore(most)
+        self._places = asyncio.Semaphore(most) if most else None
         self._patience_seconds = patience_seconds
 
     @asynccontextmanager
@@ -132,8 +140,11 @@ class AsyncEngine:
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
+        if self._places is None:
+            yield
+            return
         if self._places.locked():
-            await self._wait_for_place()
+            await self._wait_for(self._places)
         else:
             await self._places.acquire()
         try:
@@ -141,10 +152,10 @@ class AsyncEngine:
         finally:
             self._places.release()
 
-    async def _wait_for_place(self) -> None:
+    async def _wait_for(self, places: asyncio.Semaphore) -> None:
         try:
             async with asyncio.timeout(self._patience_seconds):
-                await self._places.acquire()
+                await places.acquire()
         except TimeoutError:
             raise PoolTimeout("all connections are in use") from None
 

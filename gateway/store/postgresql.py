@@ -95,23 +95,20 @@ class PostgreSQL:
         self._holder = 0
         """Process of the server that has the lock, or had it last."""
         self.reading = self._engine(
-            READERS + MORE_READERS,
             self._connect,
             isolation_level="REPEATABLE READ",
             pool_size=READERS,
             max_overflow=MORE_READERS,
+            pool_timeout=POOL_SECONDS,
         )
-        self.writing = self._engine(1, self._connect_as_holder, pool_size=1, max_overflow=0)
-        self.migrating = self._engine(1, self._connect, poolclass=NullPool)
+        self.writing = self._engine(self._connect_as_holder, pool_size=1, max_overflow=0)
+        self.migrating = self._engine(self._connect, poolclass=NullPool)
         for engine in (self.reading, self.writing):
             event.listen(engine.sync_engine, "checkout", _check_out)
             event.listen(engine.sync_engine, "checkin", _check_in)
 
-    def _engine(
-        self, most: int, connect: Callable[[], Awaitable[asyncpg.Connection]], **options: object
-    ) -> AsyncEngine:
-        engine = create_engine(_DRIVER, connect_args={_CREATOR: connect}, **options)
-        return AsyncEngine(engine, Greenlets(), most=most, patience_seconds=POOL_SECONDS)
+    def _engine(self, connect: Callable[[], Awaitable[asyncpg.Connection]], **options: object) -> AsyncEngine:
+        return AsyncEngine(create_engine(_DRIVER, connect_args={_CREATOR: connect}, **options), Greenlets())
 
     async def begin_migration(self, connection: AsyncConnection) -> None:
         """Do nothing: here, changes of tables are part of a transaction like others."""
