@@ -38,19 +38,24 @@ class Followed:
     """Messages that every follower has to get before memory is looked at."""
 
 
-PACE = 0.5
-"""Lines a second that trickle: for 10,000 followers 5,000 messages, half of what two cores can send."""
-JOBS = (Followed("idle", {"hold": True, "lines": 1}, 1), Followed("trickling", {"lines": 1_000, "pace": PACE}, 3))
+MESSAGES_A_SECOND = 5_000
+"""That trickle to all followers together: half of what two cores can send."""
+
+
+def _jobs(count: int) -> tuple[Followed, Followed]:
+    trickling = {"lines": 1_000, "pace": MESSAGES_A_SECOND / count}
+    return Followed("idle", {"hold": True, "lines": 1}, 1), Followed("trickling", trickling, 3)
 
 
 async def many_followers(effort: Effort) -> list[Row]:
     """Follow one job's log by many clients; needs that many streams, and not that many descriptors."""
     count = FOLLOWERS if effort.is_full else QUICK_FOLLOWERS
-    allow_descriptors(len(JOBS) * count // PER_CHANNEL + 200)
+    jobs_followed = _jobs(count)
+    allow_descriptors(len(jobs_followed) * count // PER_CHANNEL + 200)
     found = [await _kib_of_each(count) for _ in range(GATEWAYS if effort.is_full else QUICK_GATEWAYS)]
     return [
         Row.alone(f"{count:,} followers, {job.what}", each, "KiB each", most=GOAL_KIB)
-        for job, each in zip(JOBS, zip(*found, strict=True), strict=True)
+        for job, each in zip(jobs_followed, zip(*found, strict=True), strict=True)
     ]
 
 
@@ -61,7 +66,7 @@ async def _kib_of_each(count: int) -> list[float]:
         gateway, stubs = await stack.enter_async_context(laboratories([]))
         await connect(stubs, "lab")
         metadata, address = (("authorization", f"Bearer {gateway.token}"),), str(gateway.endpoint["address"])
-        for job in JOBS:
+        for job in _jobs(count):
             job_id = await submit(stubs, **job.options)
             async with _crowd(address, metadata, job_id, 1, job.awaited) as one:
                 await one.all_were_told()

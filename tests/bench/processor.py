@@ -23,7 +23,7 @@ def processor_seconds(pid: int) -> float:
 
 REST = 0.05
 """Share of a core below which a process disturbs nobody."""
-REST_SECONDS = 0.1
+REST_SECONDS = 0.05
 REST_LIMIT_SECONDS = 20.0
 
 

@@ -35,9 +35,10 @@ from tests.bench.training import CONFIG, LABELS
 from tests.support.gateway_process import Stubs, gateway_process, operators_environment
 
 CLIENTS = 32
-JOBS = 1200
-"""In a round: what lasts for some tenths of a second is slower, whoever does it, than what goes on."""
-JOBS_TO_THE_END = 240
+JOBS = 800
+JOBS_A_ROUND = 100
+"""In a round at least, and for each round that there is: what lasts for a moment only is slower, whoever does it."""
+JOBS_TO_THE_END = 160
 """A job that is followed to its end takes some times as long: fewer are as good."""
 
 INSTANT = Path(__file__).with_name("plugins") / "instant_connector.py"
@@ -86,12 +87,13 @@ class Way:
 
 async def submissions(rounds: int) -> list[Row]:
     """Submit jobs to a platform that takes them at once, with fsync on."""
+    jobs = max(JOBS, rounds * JOBS_A_ROUND)
     async with AsyncExitStack() as stack:
         going_on, ending = await stack.enter_async_context(_gateway())
         ways = {"going on": going_on, "ending": ending, "floor": await stack.enter_async_context(_floor())}
         if not missing("flyte"):
             ways["flyte"] = Way(submit=(await stack.enter_async_context(flyte())).create)
-        counts = dict.fromkeys(ways, JOBS) | {"ending": JOBS_TO_THE_END}
+        counts = dict.fromkeys(ways, jobs) | {"ending": JOBS_TO_THE_END}
         found = await in_turns_of({name: partial(way.rate, counts[name]) for name, way in ways.items()}, rounds)
     return _rows(found)
 
