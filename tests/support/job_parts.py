@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.catalog.model import Price
 from gateway.connections.model import Connection
-from gateway.errors import (
-    NotFound,
-)
+from gateway.errors import NotFound, StorageFull
 from gateway.jobs.attendant import Surroundings
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.order import DatasetShelf, Orders
@@ -22,6 +21,7 @@ from gateway.jobs.tracker import Tracker
 from gateway.jobs.wishes import Wishes
 from gateway.logs.store import LogStore
 from gateway.redaction import Redactor
+from gateway.store.jobs import JobStore, Record
 from tests.support.clocks import NOON, FakeClock
 from tests.support.fake_platform import FakePlatform, hourly
 from tests.support.log_source import OnePlatform
@@ -52,6 +52,48 @@ async def no_secrets(_: str) -> Redactor:
     return Redactor()
 
 
+class FullStore(JobStore):
+    """A ledger whose disk can be full."""
+
+    is_full = False
+
+    async def keep(self, records: Sequence[Record]) -> None:
+        """Refuse while it is."""
+        if self.is_full:
+            raise StorageFull("the ledger cannot be written")
+        await super().keep(records)
+
+
+async def until(so: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something is so that a thread of the database writes."""
+    async with asyncio.timeout(10):
+        while not await so():  # noqa: ASYNC110 - what is waited for is written by a thread of the database
+            await asyncio.sleep(0.001)
+
+
+def surroundings(
+    ledger: Ledger,
+    platforms: OnePlatform,
+    orders: Orders,
+    clock: FakeClock,
+    folder: Path,
+    review: Callable[[str], Awaitable[list[str]]] = nothing,
+) -> Surroundings:
+    """Give attendants what they need."""
+    return Surroundings(
+        ledger=ledger,
+        submitter=Submitter(ledger, platforms, orders, clock),
+        wishes=Wishes(ledger, platforms, clock),
+        platforms=platforms,
+        logs=LogStore(folder),
+        clock=clock,
+        find_redactor=no_secrets,
+        drop_secrets=nothing,
+        list_artifacts=review,
+        note_rejected=nothing,
+    )
+
+
 @asynccontextmanager
 async def jobs(
     ledger: Ledger, platform: FakePlatform, folder: Path, *, shelf: DatasetShelf | None = None, cents: int = 0
@@ -66,20 +108,7 @@ async def jobs(
             raise NotFound("resource", resource_id)
         return hourly(resource_id, cents * 10_000)
 
-    tracker = Tracker(
-        Surroundings(
-            ledger=ledger,
-            submitter=Submitter(ledger, platforms, orders, clock),
-            wishes=Wishes(ledger, platforms, clock),
-            platforms=platforms,
-            logs=LogStore(folder),
-            clock=clock,
-            find_redactor=no_secrets,
-            drop_secrets=nothing,
-            list_artifacts=nothing,
-            note_rejected=nothing,
-        )
-    )
+    tracker = Tracker(surroundings(ledger, platforms, orders, clock, folder))
     submissions = Submissions(
         ledger=ledger,
         tracker=tracker,

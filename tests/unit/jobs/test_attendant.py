@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.errors import GatewayError, Reason, StorageFull
+from gateway.errors import GatewayError, Reason
 from gateway.jobs import attendant, submitter, twins
-from gateway.jobs.attendant import Attendant, Surroundings
+from gateway.jobs.attendant import Attendant
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import (
     Hold,
@@ -26,16 +26,12 @@ from gateway.jobs.model import (
     ResourceState,
 )
 from gateway.jobs.order import Orders
-from gateway.jobs.submitter import Submitter
-from gateway.jobs.wishes import Wishes
-from gateway.logs.store import LogStore
 from gateway.platform import SourceBatch, SubmitOrder
 from gateway.plugins.model import Description, LogSource, SubmitSafety
 from gateway.store.database import Database
-from gateway.store.jobs import JobStore, Record
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import Deaf, FakePlatform, hourly
-from tests.support.job_parts import NoShelf, no_secrets, nothing
+from tests.support.job_parts import FullStore, NoShelf, nothing, surroundings, until
 from tests.support.log_source import LoggingPlatform, OnePlatform
 from tests.unit.jobs.test_states import JOB
 
@@ -64,26 +60,8 @@ def attendant_of(
     folder: Path,
     review: Callable[[str], Awaitable[list[str]]] = nothing,
 ) -> Attendant:
-    platforms = OnePlatform(platform)
-    around = Surroundings(
-        ledger=ledger,
-        submitter=Submitter(ledger, platforms, Orders(NoShelf()), clock),
-        wishes=Wishes(ledger, platforms, clock),
-        platforms=platforms,
-        logs=LogStore(folder),
-        clock=clock,
-        find_redactor=no_secrets,
-        drop_secrets=nothing,
-        list_artifacts=review,
-        note_rejected=nothing,
-    )
+    around = surroundings(ledger, OnePlatform(platform), Orders(NoShelf()), clock, folder, review)
     return Attendant(JOB.id, around, lambda _: None)
-
-
-async def until(so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await so():  # noqa: ASYNC110 - what is waited for is written by a thread of the database
-            await asyncio.sleep(0.001)
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -178,15 +156,7 @@ async def test_a_budget_is_kept_although_the_ledger_cannot_be_written(
 ) -> None:
     monkeypatch.setattr(attendant, "LIMIT_SECONDS", 0.001)
 
-    class Full(JobStore):
-        is_full = False
-
-        async def keep(self, records: Sequence[Record]) -> None:
-            if self.is_full:
-                raise StorageFull("the ledger cannot be written")
-            await super().keep(records)
-
-    store, clock, platform = Full(database), FakeClock(), Deaf()
+    store, clock, platform = FullStore(database), FakeClock(), Deaf()
     ledger = Ledger(store, clock)
     await ledger.load()
     used_up = replace(RUNNING, price=hourly("a", 3_600_000), limits=JobLimits(max_cost_micros=1))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from gateway.errors import GatewayError, Reason, StorageFull
+from gateway.errors import GatewayError, Reason
 from gateway.jobs import alarm, states, wishes
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobReason, JobState, Observation, ResourceState
 from gateway.jobs.wishes import Wishes
 from gateway.store.database import Database
-from gateway.store.jobs import JobStore, Record
 from tests.support.clocks import FakeClock
 from tests.support.fake_platform import Deaf, hourly
+from tests.support.job_parts import FullStore, until
 from tests.support.log_source import OnePlatform
 from tests.unit.jobs.test_states import JOB
 
@@ -41,12 +41,6 @@ async def pursued(ledger: Ledger, platform: Deaf, clock: FakeClock) -> AsyncIter
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await so():  # noqa: ASYNC110 - what is waited for is written by a thread of the database
-            await asyncio.sleep(0.001)
 
 
 def asked_often(platform: Deaf) -> Callable[[], Awaitable[bool]]:
@@ -114,15 +108,7 @@ def looked_several_times(ledger: Ledger) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_a_cancel_is_asked_for_again_although_the_ledger_cannot_be_written(database: Database) -> None:
-    class Full(JobStore):
-        is_full = False
-
-        async def keep(self, records: Sequence[Record]) -> None:
-            if self.is_full:
-                raise StorageFull("the ledger cannot be written")
-            await super().keep(records)
-
-    store, clock, platform = Full(database), FakeClock(), Deaf()
+    store, clock, platform = FullStore(database), FakeClock(), Deaf()
     ledger = Ledger(store, clock)
     await ledger.load()
     await ledger.add(RUNNING)
