@@ -17,7 +17,7 @@ from peftstudio.connector.v1 import connector_service_pb2 as pb
 
 MANY = 64
 FEW = 4
-OPEN_SECONDS = 0.2  # for the first message of a stream, if there is any
+QUIET_SECONDS = 0.2  # a stream without a message for so long waits for its platform
 SHORT_SECONDS = 0.001
 SOON_SECONDS = 5.0
 GRACE_SECONDS = 12.0
@@ -119,8 +119,12 @@ async def _leave(wire: Wire, job: Job, count: int) -> None:
 
 
 async def _leave_one(wire: Wire, job: Job) -> None:
+    """Open a stream, and cancel it once its handler runs and waits for the platform."""
     async with opened(wire, job.log()) as call:
         assert isinstance(call, grpc.aio.UnaryStreamCall)
         with suppress(TimeoutError, grpc.aio.AioRpcError):
-            async with asyncio.timeout(OPEN_SECONDS):
-                await call.read()
+            async with asyncio.timeout(SOON_SECONDS):
+                await call.initial_metadata()
+            for _ in range(MANY):
+                async with asyncio.timeout(QUIET_SECONDS):
+                    await call.read()

@@ -133,6 +133,7 @@ async def serve(bootstrap: dict[str, Any]) -> None:
     life.draining.set()
     await servicer.enter_graceful_shutdown()
     await server.stop(grace)
+    await asyncio.gather(*life.stubborn)
 
 
 def identity() -> dict[str, object]:

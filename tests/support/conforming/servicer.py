@@ -194,6 +194,8 @@ class Servicer(pb_grpc.ConnectorServiceServicer):
         await fail(context, grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED", f"{capability} is not offered here.")
 
     async def StreamLogs(self, request: pb.StreamLogsRequest, context: Context) -> AsyncIterator[pb.StreamLogsResponse]:
+        if "ignores-cancellation" in FAULTS:
+            self.stubborn.add(asyncio.create_task(self._until_ended(request.platform_job_id)))
         await self.greet(context, request.connection_id, request.platform_job_id)
         if not (request.cursor or "0").isdigit():
             await fail(context, grpc.StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", "The cursor is not known.")
@@ -215,17 +217,16 @@ class Servicer(pb_grpc.ConnectorServiceServicer):
 
     async def _wait(self, job: str) -> AsyncIterator[pb.StreamLogsResponse]:
         """Wait until the job has ended, or this connector ends; give a sign of life now and then."""
-        silent_since, goes_on = time.monotonic(), False
-        while self.platform.runs(job) and (goes_on or not self.draining.is_set()):
-            try:
-                await asyncio.sleep(0.02)
-            except asyncio.CancelledError:
-                if "ignores-cancellation" not in FAULTS:
-                    raise
-                goes_on = True
-            if time.monotonic() - silent_since > ALIVE_SECONDS and not goes_on:
+        silent_since = time.monotonic()
+        while self.platform.runs(job) and not self.draining.is_set():
+            await asyncio.sleep(0.02)
+            if time.monotonic() - silent_since > ALIVE_SECONDS:
                 silent_since = time.monotonic()
                 yield pb.StreamLogsResponse()
+
+    async def _until_ended(self, job: str) -> None:
+        while self.platform.runs(job):  # noqa: ASYNC110 - a file is looked at
+            await asyncio.sleep(0.02)
 
     async def GetMetrics(self, request: pb.GetMetricsRequest, context: Context) -> pb.GetMetricsResponse:
         await self.greet(context, request.connection_id, request.platform_job_id)
