@@ -11,6 +11,7 @@ import hmac
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import NoReturn, Protocol, TypeAlias, cast
 
 import grpc
@@ -18,6 +19,7 @@ import structlog
 from grpc import aio
 from grpc_status import rpc_status
 
+from gateway.api.in_flight import InFlight
 from gateway.api.status import to_status
 from gateway.cancellation import is_own_cancellation
 from gateway.errors import CredentialsRejected, GatewayError, PlatformTimeout, Reason, StorageFull
@@ -54,6 +56,7 @@ class Boundary(grpc.GenericRpcHandler):
     def __init__(self, token: str) -> None:
         self._authorization = f"Bearer {token}".encode()
         self._services: list[grpc.GenericRpcHandler] = []
+        self._in_flight = InFlight()
         self._known: dict[str, tuple[Handler, Handler]] = {}
         """Of each method that was called: the guarded handler, and the one that refuses."""
 
@@ -75,7 +78,8 @@ class Boundary(grpc.GenericRpcHandler):
     def _find(self, call: grpc.HandlerCallDetails) -> tuple[Handler, Handler] | None:
         for service in self._services:
             if handler := service.service(call):
-                known = _wrap(handler, call.method, is_allowed=True), _wrap(handler, call.method, is_allowed=False)
+                wrap = partial(_wrap, handler, call.method, self._in_flight)
+                known = wrap(is_allowed=True), wrap(is_allowed=False)
                 self._known[call.method] = known
                 return known
         return None
@@ -87,11 +91,11 @@ class Boundary(grpc.GenericRpcHandler):
         return False
 
 
-def _wrap(handler: Handler, method: str, *, is_allowed: bool) -> Handler:
+def _wrap(handler: Handler, method: str, in_flight: InFlight, *, is_allowed: bool) -> Handler:
     codec = handler.request_deserializer, _passing_bytes(handler.response_serializer)
     if handler.response_streaming:
         inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        stream = _guarded_stream(cast("Stream", inner), method, is_allowed)
+        stream = _guarded_stream(cast("Stream", inner), method, is_allowed, in_flight)
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(stream, *codec)
         return grpc.unary_stream_rpc_method_handler(stream, *codec)
@@ -120,15 +124,20 @@ def _guarded_answer(inner: Answer, method: str, is_allowed: bool) -> Answer:
     return outer
 
 
-def _guarded_stream(inner: Stream, method: str, is_allowed: bool) -> Stream:
+def _guarded_stream(inner: Stream, method: str, is_allowed: bool, in_flight: InFlight) -> Stream:
     async def outer(request: object, context: Context[object, object]) -> AsyncGenerator[object, None]:
+        lane = in_flight.lane()
         try:
             _admit(is_allowed)
             async with aclosing(inner(request, context)) as responses:
                 async for response in responses:
+                    await lane.begin()
                     yield response
+                    lane.end()
         except (Exception, asyncio.CancelledError) as error:
             await _fail(context, error, method)
+        finally:
+            lane.end()
 
     return outer
 

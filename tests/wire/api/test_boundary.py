@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from google.rpc import error_details_pb2 as details
 
 from gateway.api import boundary
 from gateway.api.boundary import Boundary
+from gateway.api.in_flight import MOST
 from gateway.api.status import CODES
 from gateway.errors import GatewayError, Reason
 from tests.support.sdk.rpc import failure
@@ -31,7 +33,11 @@ DETAILS: Mapping[Reason, Mapping[str, str]] = {
 }
 """What goes with a reason in `ErrorInfo`."""
 
+PIECES, PIECE_BYTES = 10, 100_000
+STREAMS = 300
+
 Unary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
+Reading: TypeAlias = "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]"
 Sending: TypeAlias = "grpc.aio.StreamUnaryMultiCallable[bytes, bytes]"
 
 
@@ -108,6 +114,75 @@ async def test_every_reason_reaches_a_client_with_its_code_and_what_goes_with_it
         assert failed.get(details.QuotaFailure).violations[0].description == "so it is"
     for key, value in DETAILS.get(reason, {}).items():
         assert failed.info.metadata[key] == value
+
+
+async def test_a_call_does_not_wait_for_a_message_to_each_of_many_streams(tmp_path: Path) -> None:
+    async def endless(request: bytes, context: object) -> AsyncIterator[bytes]:
+        while True:
+            yield b"line"
+
+    entrance = Boundary("secret")
+    server = grpc.aio.server(handlers=[entrance])
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Read": grpc.unary_stream_rpc_method_handler(endless),
+        "Answer": grpc.unary_unary_rpc_method_handler(answer),
+    }
+    entrance.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    await server.start()
+    metadata, read = (("authorization", "Bearer secret"),), list[int]()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        reading: Reading = channel.unary_stream(f"/{SERVICE}/Read")
+        answering: Unary = channel.unary_unary(f"/{SERVICE}/Answer")
+
+        async def follow(stream: int) -> None:
+            async for _ in reading(b"", metadata=metadata):
+                read.append(stream)
+
+        following = [asyncio.create_task(follow(stream)) for stream in range(STREAMS)]
+        async with asyncio.timeout(30):
+            while len(set(read)) < STREAMS:
+                await answering(b"", timeout=30, metadata=metadata)
+        meanwhile = []
+        for _ in range(10):
+            before = len(read)
+            await answering(b"", timeout=30, metadata=metadata)
+            meanwhile.append(len(read) - before)
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+    await server.stop(0)
+    assert statistics.median(meanwhile) < STREAMS
+
+
+async def test_streams_that_nobody_reads_take_nothing_from_one_that_is_read(tmp_path: Path) -> None:
+    async def many(request: bytes, context: object) -> AsyncIterator[bytes]:
+        for _ in range(PIECES):
+            yield bytes(PIECE_BYTES)
+
+    entrance = Boundary("secret")
+    server = grpc.aio.server(handlers=[entrance])
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Read": grpc.unary_stream_rpc_method_handler(many)}
+    entrance.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_insecure_port(f"unix:{tmp_path}/s")
+    await server.start()
+    metadata = (("authorization", "Bearer secret"),)
+    own = ("grpc.use_local_subchannel_pool", 1)
+    # Without probes a reader that does not read is sent 64 KiB, and with them megabytes.
+    unread = own, ("grpc.http2.bdp_probe", 0)
+    async with (
+        grpc.aio.insecure_channel(f"unix:{tmp_path}/s", unread) as channel,
+        grpc.aio.insecure_channel(f"unix:{tmp_path}/s", [own]) as other,
+    ):
+        left: Reading = channel.unary_stream(f"/{SERVICE}/Read")
+        stuck = [left(b"", timeout=60, metadata=metadata) for _ in range(3 * MOST)]
+        for call in stuck:
+            assert await call.read()
+        reading: Reading = other.unary_stream(f"/{SERVICE}/Read")
+        assert [len(piece) async for piece in reading(b"", timeout=30, metadata=metadata)] == [PIECE_BYTES] * PIECES
+        for call in stuck:
+            call.cancel()
+    await server.stop(0)
 
 
 async def test_a_bug_of_the_gateway_shows_an_id_and_nothing_else(

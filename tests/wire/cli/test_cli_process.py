@@ -80,7 +80,9 @@ def test_help_needs_neither_grpc_nor_a_gateway() -> None:
 def test_ctrl_c_detaches_from_a_log_and_says_that_the_job_goes_on(fake: FakeGateway) -> None:
     fake.state.add_job("j", JOB_STATE_RUNNING)
     fake.state.add_lines("j", "first")
-    command = [*COMMAND, "jobs", "logs", "j", "-f"]
+    # What is started in the background of a shell ignores Ctrl-C, and so do its children: these tests may be.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", listening + COMMAND[-1], "jobs", "logs", "j", "-f"]
     with subprocess.Popen(
         command, env=_environment(fake.data_dir), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
