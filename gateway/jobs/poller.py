@@ -13,8 +13,9 @@ from typing import TypeVar
 import structlog
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, NotFound, Reason, RemoteError
+from gateway.errors import GatewayError, NotFound, Reason
 from gateway.jobs import states
+from gateway.jobs.denials import Denials
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.measured import tokens_of
 from gateway.jobs.model import Job, JobReason, JobState, Metric, Observation, ResourceState
@@ -26,9 +27,6 @@ from gateway.plugins.model import Description
 PARALLEL_METRICS = 4
 """Jobs whose metrics are read at a time: one slow answer must not hold up the others."""
 
-LOST_SECONDS = 300.0
-"""How long a platform must deny in every look that it knows a job, until the job counts as lost: lists lag behind."""
-
 PATIENCE_SECONDS = 1.0
 """How long a user's look waits for one that is under way: one that takes longer may wait for its turn to call."""
 
@@ -37,7 +35,6 @@ POLL_SHARE = 0.5
 
 BATCH = "batch_get_job_status"
 METRICS = "get_metrics"
-LIST = "list_jobs"
 
 NO_NEWS: Mapping[str, datetime] = MappingProxyType({})
 """For a look at all jobs."""
@@ -74,8 +71,7 @@ class Poller:
         """Whether the look that nobody waits for is one at all jobs."""
         self._pace = 0.0
         """Shortest time between two looks that keeps within the calls that the platform allows."""
-        self._denied: dict[str, float] = {}
-        """Since when the platform says that it does not know a job."""
+        self._denials = Denials(connection_id, platforms, clock)
 
     def poke(self, job_id: str) -> None:
         """Look at a job soon: something happened that probably changed it."""
@@ -176,15 +172,18 @@ class Poller:
         return [job for job in self._ledger.open_jobs(self._connection_id) if job.platform_job_id]
 
     async def _miss(self, job: Job, why: Exception | None) -> bool:
-        if isinstance(why, GatewayError):
-            await self._note_failure([job], why)
-            return await self._is_lost(job, why)
-        self._denied.pop(job.id, None)
-        return False
+        if not isinstance(why, GatewayError):
+            self._denials.forget(job.id)
+            return False
+        await self._note_failure([job], why)
+        is_lost = await self._denials.is_lost(job, why)
+        if is_lost:
+            self._on_ended(job, _lost(job))
+        return is_lost
 
     def _is_known(self, job: Job, seen: Observation) -> bool:
         """Note that a job was looked at; whether that is all there is to note."""
-        self._denied.pop(job.id, None)
+        self._denials.forget(job.id)
         return seen.state in (None, job.state) and self._ledger.refresh(
             job.id, lambda now: states.observe(now, seen, self._clock.now())
         )
@@ -194,32 +193,6 @@ class Poller:
             return True
         after = await self._ledger.change(job.id, lambda now: states.observe(now, seen, self._clock.now()))
         return (after.state, after.progress) != (job.state, job.progress)
-
-    async def _is_lost(self, job: Job, error: GatewayError) -> bool:
-        """Let a job end that its platform has long said not to know; only the platform itself can say that."""
-        if not isinstance(error, RemoteError) or error.reason is not Reason.NOT_FOUND:
-            self._denied.pop(job.id, None)
-            return False
-        now = self._clock.monotonic()
-        if now - self._denied.setdefault(job.id, now) < LOST_SECONDS:
-            return False
-        if await self._is_listed(job):
-            return False
-        self._denied.pop(job.id, None)
-        self._on_ended(job, _lost(job))
-        return True
-
-    async def _is_listed(self, job: Job) -> bool:
-        """Whether the platform's own list has a job that it denies, or cannot be read: then nothing is certain."""
-        try:
-            platform = await self._platforms.platform(self._connection_id)
-            if LIST not in (await platform.describe()).capabilities:
-                return False
-            ids = {(one.platform_job_id, one.submission_token) for one in await platform.list_jobs()}
-        except GatewayError as error:
-            log.info("list not read", job_id=job.id, reason=error.reason, error=error.message)
-            return True
-        return any(job.platform_job_id == known or job.submission_token == token for known, token in ids)
 
     def _tell_end(self, job: Job, seen: Observation) -> None:
         if _is_end(seen):

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2
 
-from gateway.cancellation import is_own_cancellation, only_own_cancellation
+from gateway.cancellation import is_own_cancellation
 from gateway.errors import ConnectorDown, GatewayError, PlatformTimeout, Reason, RemoteError
 from gateway.plugins.activity import Activity
 from gateway.plugins.blotting import blot
-from gateway.plugins.channel import credentials, is_proven, open_channel
+from gateway.plugins.channel import credentials, is_proven
 from gateway.plugins.failures import Stranger
 from gateway.plugins.handshake import Tokens
+from gateway.plugins.health import Health
 from gateway.plugins.lines import LastLines
 from gateway.plugins.model import Description
 from gateway.plugins.noted import NotedCall
@@ -46,8 +45,6 @@ _ENDS = (grpc.aio.UsageError, asyncio.CancelledError)
 """How grpc.aio ends calls of a channel that is closed."""
 
 _FETCH_ARTIFACT = "/peftstudio.connector.v1.ConnectorService/FetchArtifact"
-_HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
-_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -84,8 +81,6 @@ class ConnectorClient:
         self.generation = generation
         self.description = Description(name=connector_id)
         """What the connector said of itself when it started."""
-        self.is_adopted = False
-        """Whether an earlier gateway launched the process."""
         self.sessions = Sessions(self.connect)
         self.activity = Activity()
         self.troubles = Troubles(on_trouble)
@@ -98,14 +93,12 @@ class ConnectorClient:
             _FETCH_ARTIFACT, request_serializer=pb.FetchArtifactRequest.SerializeToString
         )
         """As the stub's, for messages that are not to be decoded."""
-        self._health_channel: grpc.aio.Channel | None = None
-        self._lifeline: asyncio.Task[None] | None = None
-        self._check_health = _health_check(self._channel)
+        self.health = Health(channel, self._metadata, self.describe)
 
-    def serve_health_at(self, socket: Path) -> None:
-        """Ask for health at a socket of its own from now on."""
-        self._health_channel = open_channel(socket)
-        self._check_health = _health_check(self._health_channel)
+    @property
+    def is_adopted(self) -> bool:
+        """Whether an earlier gateway launched the process, so that this one's health watch is its lifeline."""
+        return self.health.is_held
 
     async def call(
         self,
@@ -175,42 +168,6 @@ class ConnectorClient:
         request = pb.ConnectRequest(connection_id=connection_id, credentials=values)
         return (await self.call(lambda stub: stub.Connect, request, limit)).account
 
-    async def is_serving(self, limit: timedelta) -> bool | None:
-        """Ask for the process's health; None = no answer came in time."""
-        try:
-            with only_own_cancellation(lambda: self._ended("during a health call")):
-                answer: health_pb2.HealthCheckResponse = await self._check_health(
-                    health_pb2.HealthCheckRequest(), timeout=limit.total_seconds(), wait_for_ready=True
-                )
-        except (ConnectorDown, grpc.aio.UsageError):
-            return None
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
-                return None
-            # Some languages' libraries have no health service; then an answer to Describe is the sign of life.
-            with suppress(GatewayError):
-                await self.describe(limit)
-                return True
-            return None
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-    def hold(self) -> None:
-        """Keep a health watch open, which is the lifeline of a process that an earlier gateway launched."""
-        self.is_adopted = True
-        self._lifeline = asyncio.create_task(self._watch_health())
-
-    async def _watch_health(self) -> None:
-        watch = self._channel.unary_stream(
-            _HEALTH_WATCH,
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        # A lifeline has no deadline: it lasts as long as the process.
-        call = watch(health_pb2.HealthCheckRequest(), wait_for_ready=True, metadata=self._metadata)
-        with suppress(grpc.aio.AioRpcError):
-            async for _ in call:
-                pass
-
     async def shutdown(self, grace: timedelta) -> None:
         """Ask the process to finish and end by itself."""
         request = pb.ShutdownRequest(grace=duration_to_proto(grace))
@@ -219,11 +176,7 @@ class ConnectorClient:
     async def close(self) -> None:
         """Close the channel; calls under way end with `ConnectorDown`."""
         await self.sessions.close()
-        if self._lifeline is not None:
-            self._lifeline.cancel()
-            await asyncio.gather(self._lifeline, return_exceptions=True)
-        if self._health_channel is not None:
-            await self._health_channel.close()
+        await self.health.close()
         await self._channel.close()
 
     async def _read(self, call: grpc.aio.UnaryStreamCall[Request, Answer]) -> Answer | None:
@@ -280,13 +233,3 @@ class ConnectorClient:
 
     def _ended(self, when: str) -> ConnectorDown:
         return ConnectorDown(f"the process of connector {self.connector_id!r} ended {when}")
-
-
-def _health_check(
-    channel: grpc.aio.Channel,
-) -> grpc.aio.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]:
-    return channel.unary_unary(
-        _HEALTH_CHECK,
-        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )

@@ -92,7 +92,7 @@ class Incubator:
         fence = self.fences.find(spec.id, generation, limit) if limit else None
         instance = self._instance(spec, bootstrap, child, on_trouble, fence)
         if bootstrap.health_socket.exists():
-            instance.client.serve_health_at(bootstrap.health_socket)
+            instance.client.health.ask_at(bootstrap.health_socket)
         return instance
 
     def attach(self, spec: ConnectorSpec, generation: int, on_trouble: Callable[[str], None]) -> Instance:

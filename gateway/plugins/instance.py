@@ -75,10 +75,10 @@ class Instance:
                 # Additive changes are meant to work; where something odd happens, this is the first thing to know.
                 self.child.lines.add("gateway", "it was built with another revision of the contract than this gateway")
             if handshake.health_address:
-                self.client.serve_health_at(self.bootstrap.health_socket)
+                self.client.health.ask_at(self.bootstrap.health_socket)
             self.client.description = await self.client.describe(self.limits.start_most)
             reached(StartStep.CONNECTED)
-            while not (is_serving := await self.client.is_serving(self.limits.probe_timeout)):
+            while not (is_serving := await self.client.health.is_serving(self.limits.probe_timeout)):
                 if is_serving is not None:
                     progressed()
                 # Health has no event to wait for that every language's server offers.
@@ -92,7 +92,7 @@ class Instance:
 
     async def probe(self) -> tuple[bool, Vitals]:
         """Make a health call, and measure."""
-        is_serving = bool(await self.client.is_serving(self.limits.probe_timeout))
+        is_serving = bool(await self.client.health.is_serving(self.limits.probe_timeout))
         is_computing = self.gauge.sample()
         moved = self.client.activity.messages - self._seen_messages
         self._seen_messages += moved
@@ -119,7 +119,7 @@ class Instance:
         missed = 0
         while missed < self.limits.probe_failures:
             await asyncio.sleep(self.limits.probe_interval.total_seconds())
-            is_serving = await self.client.is_serving(self.limits.probe_timeout)
+            is_serving = await self.client.health.is_serving(self.limits.probe_timeout)
             missed = 0 if is_serving else missed + 1
         raise ConnectorDown(f"it answered none of {missed} health calls")
 

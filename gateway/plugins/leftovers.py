@@ -70,11 +70,11 @@ async def _greet(instance: Instance) -> str:
     try:
         async with asyncio.timeout(instance.limits.adopt.total_seconds() / 2):
             instance.client.description = await instance.client.describe(CONNECT_LIMIT)
-            if not await instance.client.is_serving(CONNECT_LIMIT):
+            if not await instance.client.health.is_serving(CONNECT_LIMIT):
                 return "it does not say that it is healthy"
     except TimeoutError:
         return "it did not answer in time"
     except GatewayError as error:
         return f"it did not prove itself: {error}"
-    instance.client.hold()
+    instance.client.health.hold()
     return ""

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from gateway.errors import GatewayError, NotFound, Reason, RemoteError
+from gateway.jobs.denials import LOST_SECONDS
 from gateway.jobs.ledger import Ledger
 from gateway.jobs.model import Job, JobReason, JobState, ListedJob, Metric, Observation, Progress, ResourceState
-from gateway.jobs.poller import LOST_SECONDS, Poller
+from gateway.jobs.poller import Poller
 from gateway.jobs.rhythm import Rhythm
 from gateway.platform import Platform, Platforms
 from gateway.plugins.model import Description
