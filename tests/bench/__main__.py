@@ -18,7 +18,7 @@ from tests.bench import compare, report
 from tests.bench.groups import GROUPS, MEASURED_WITH, measure
 from tests.bench.measure import Effort
 
-QUICK = Effort(rounds=4, is_full=False)
+QUICK = Effort(rounds=3, is_full=False)
 FULL = Effort(rounds=12, is_full=True)
 WIDE = 200
 """Columns where the output is kept in a file, so that no cell is broken."""
