@@ -15,8 +15,8 @@ MOST = 16
 PATIENCE_SECONDS = 0.02
 """A message that takes longer waits for its client: it counts no more, and neither do the next ones to that client.
 
-Some times what `MOST` of them take on a slow machine. Whatever clients do, 800 messages a second go through, of 32 KiB in
-a log and 512 KiB of a file.
+Some times what `MOST` of them take. Whatever clients do, 800 messages a second go through, of 32 KiB of a log or
+512 KiB of a file.
 """
 
 
