@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.in_flight import PATIENCE_SECONDS, InFlight
+from gateway.api.in_flight import PATIENCE_SECONDS, InFlight, Lane
 from tests.support.clocks import LoopTime
 
 pytestmark = pytest.mark.unit
@@ -45,7 +45,8 @@ def test_so_many_are_on_their_way_in_the_order_of_their_coming_and_nobody_is_for
     assert {name for name, is_gone in enumerate(gone) if not is_gone} <= set(started)
 
 
-async def test_a_message_that_waits_for_its_client_makes_room_and_the_next_ones_take_none() -> None:
+async def overtaken() -> tuple[Lane, Lane]:
+    """Give a lane whose message waits for its client, and one that went on its way instead: there is room for one."""
     time, in_flight = LoopTime(), InFlight(1)
     stuck, other = in_flight.lane(), in_flight.lane()
     await stuck.begin()
@@ -53,19 +54,18 @@ async def test_a_message_that_waits_for_its_client_makes_room_and_the_next_ones_
     await time.advance(PATIENCE_SECONDS)
     async with asyncio.timeout(10):
         await waiting
+    return stuck, other
+
+
+async def test_a_message_that_waits_for_its_client_makes_room_and_the_next_ones_take_none() -> None:
+    stuck, _ = await overtaken()
     stuck.end()
     async with asyncio.timeout(10):
         await stuck.begin()
 
 
 async def test_a_client_that_has_caught_up_counts_again() -> None:
-    time, in_flight = LoopTime(), InFlight(1)
-    first, second = in_flight.lane(), in_flight.lane()
-    await first.begin()
-    waiting = asyncio.create_task(second.begin())
-    await time.advance(PATIENCE_SECONDS)
-    async with asyncio.timeout(10):
-        await waiting
+    first, second = await overtaken()
     first.end()
     second.end()
     await first.begin()
